@@ -1,0 +1,56 @@
+"""losslang: a declarative language and compiler for training objectives.
+
+    objective = losslang.compile("0.5*lpips(vgg16) + focal(gamma=2)")
+    out = objective(pred=pred, target=target, logits=logits, labels=labels)
+    out.total.backward()
+
+Names are loaded on first use: importing the package costs nothing, and torch comes with the first tensor.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from losslang.compiler import check, compile, explain, format, parse
+    from losslang.diagnostics import Diagnostic, LosslangError
+    from losslang.runtime.module import Objective
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Diagnostic",
+    "LosslangError",
+    "Objective",
+    "__version__",
+    "check",
+    "compile",
+    "explain",
+    "format",
+    "parse",
+]
+
+_HOMES = {
+    "Diagnostic": "losslang.diagnostics",
+    "LosslangError": "losslang.diagnostics",
+    "Objective": "losslang.runtime.module",
+    "check": "losslang.compiler",
+    "compile": "losslang.compiler",
+    "explain": "losslang.compiler",
+    "format": "losslang.compiler",
+    "parse": "losslang.compiler",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'losslang' has no attribute '{name}'")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
