@@ -1,0 +1,295 @@
+"""Text to syntax tree.
+
+`parse_expression` reads one line of a config file, `parse_module` a file; `index_module` finds definitions
+without parsing, and `parse_definition` parses one of them: of a large library only what is used costs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any, NamedTuple
+
+from lark import Lark, Token
+from lark.exceptions import UnexpectedInput
+from lark.lark import PostLex
+
+from losslang.diagnostics import Diagnostic, LosslangError, error
+from losslang.source import Source, Span, folder
+from losslang.syntax import ast, lexical, mistakes
+from losslang.syntax.build import Builder
+
+
+class Chunk(NamedTuple):
+    """A top-level item of a file: its ``##`` lines and decorators are part of it."""
+
+    keyword: str
+    """``loss``, ``fn``, ``balancer``, ``objective``, ``use`` or ``alias``."""
+    name: str
+    start: int
+    end: int
+
+
+def parse_expression(source: Source) -> ast.Expression:
+    """The objective or value in a text; line breaks in it mean nothing."""
+    return _parse(source, "expression", 0, len(source.text))
+
+
+def parse_type(source: Source) -> ast.Type:
+    """The type in a text, as after the ``:`` of a parameter."""
+    return _parse(source, "type_only", 0, len(source.text))
+
+
+def parse_module(source: Source) -> ast.Module:
+    """The definitions of a file; where several do not parse, all of their errors are raised together."""
+    try:
+        module: ast.Module = _parse(source, "file", 0, len(source.text))
+    except LosslangError as failure:
+        raise _every_error(source, failure) from None
+    return replace(module, items=_documented(source, module, 0), doc=_file_doc(source.text, module.items))
+
+
+def parse_definition(source: Source, start: int, end: int) -> ast.Definition | ast.Alias | ast.Use:
+    """The one top-level item in a stretch of a file, with its places in the whole file."""
+    module: ast.Module = _parse(source, "file", start, end)
+    items = _documented(source, module, start)
+    if len(items) != 1:
+        span = items[1].span if items else Span(source, start, end)
+        raise error("LL0101", "exactly one definition stands here", span, found=f"{len(items)} definitions")
+    return items[0]
+
+
+# ------------------------------------------------------------------------------------------ parsing
+class _LayoutError(Exception):
+    """Indentation that fits nothing; the position is that of the parsed stretch."""
+
+    def __init__(self, position: int, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.position = position
+        self.diagnostic = diagnostic
+
+
+class _Layout(PostLex):
+    """Turns indentation into tokens; line breaks within brackets are dropped."""
+
+    always_accept = ("_NL",)
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        """The tokens with ``_INDENT`` and ``_DEDENT`` added."""
+        brackets, indents = 0, [0]
+        for token in stream:
+            if token.type in ("LPAR", "LSQB"):
+                brackets += 1
+            elif token.type in ("RPAR", "RSQB"):
+                brackets -= 1
+            elif token.type == "_NL":
+                if not brackets:
+                    yield from _layout(token, indents)
+                continue
+            yield token
+
+
+def _layout(token: Token, indents: list[int]) -> Iterator[Token]:
+    end = token.end_pos or 0
+    margin = token.rpartition("\n")[2]
+    if "\t" in margin:
+        raise _LayoutError(
+            end - len(margin), Diagnostic("LL0101", "a tab in the indentation", hint="indent with blanks")
+        )
+    yield token
+    known = list(indents)
+    if len(margin) > indents[-1]:
+        indents.append(len(margin))
+        yield Token("_INDENT", "", start_pos=end, end_pos=end)
+    while len(margin) < indents[-1]:
+        indents.pop()
+        yield Token("_DEDENT", "", start_pos=end, end_pos=end)
+    if len(margin) != indents[-1]:
+        wanted = Diagnostic(
+            "LL0101",
+            "this line is indented like no line above it",
+            expected=" or ".join(map(str, known)) + " blanks before it",
+            found=str(len(margin)),
+        )
+        raise _LayoutError(end, wanted)
+
+
+STARTS = ["file", "expression", "type_only"]
+LAYOUT = _Layout()
+
+
+@cache
+def _lark() -> Lark:
+    grammar = (folder("grammar") / "losslang.lark").read_text("utf-8")
+    return Lark(grammar, parser="lalr", start=STARTS, maybe_placeholders=True, postlex=LAYOUT)
+
+
+def _parse(source: Source, rule: str, start: int, end: int) -> Any:
+    """The node for a stretch of a source; every failure is a `LosslangError`."""
+    text = source.text[start:end]
+    lexical.check(source, start, end)
+    if rule == "file":
+        text += "\n"
+    else:
+        text = lexical.one_line(text)
+        if not text.strip():
+            wanted = "a type" if rule == "type_only" else "an expression"
+            raise error("LL0102", "there is nothing here", Span(source, start, end), expected=wanted)
+    try:
+        tree = _lark().parse(text, start=rule)
+    except _LayoutError as failure:
+        at = start + failure.position
+        raise LosslangError(replace(failure.diagnostic, span=Span(source, at, at + 1))) from None
+    except UnexpectedInput as failure:
+        raise LosslangError(mistakes.explain(source, start, end, rule, failure)) from None
+    node = Builder(source, start).build(tree)
+    _check_depth(node)
+    return node
+
+
+def _check_depth(node: ast.Node) -> None:
+    waiting = [(node, 1)]
+    while waiting:
+        current, level = waiting.pop()
+        if level > ast.MAX_DEPTH:
+            raise LosslangError(lexical.too_deep(current.span))
+        waiting.extend((child, level + 1) for child in ast.children(current))
+
+
+def _every_error(source: Source, first: LosslangError) -> LosslangError:
+    """The errors of all definitions of a file, or the first alone where no definition by itself has one."""
+    found: list[Diagnostic] = []
+    for chunk in index_module(source):
+        try:
+            parse_definition(source, chunk.start, chunk.end)
+        except LosslangError as failure:
+            found.extend(failure.diagnostics)
+    known = {(diagnostic.code, diagnostic.span) for diagnostic in found}
+    if any((diagnostic.code, diagnostic.span) not in known for diagnostic in first.diagnostics):
+        return first
+    return LosslangError(found)
+
+
+# ------------------------------------------------------------------------------------------ documentation
+def _documented(
+    source: Source, module: ast.Module, start: int
+) -> tuple[ast.Use | ast.Definition | ast.Alias, ...]:
+    items: list[ast.Use | ast.Definition | ast.Alias] = []
+    end = start
+    for item in module.items:
+        if not isinstance(item, ast.Use):
+            above = source.text[end : item.span.start].split("\n")[:-1]
+            lines = _attached(above[1:] if items else above) + _between(source.text, item)
+            item = replace(item, doc=_doc(lines))
+        items.append(item)
+        end = item.span.end
+    return tuple(items)
+
+
+def _attached(lines: list[str]) -> list[str]:
+    """The comment lines directly above a definition: those after the last blank line."""
+    attached: list[str] = []
+    for line in reversed(lines):
+        if not line.lstrip().startswith("#"):
+            break
+        attached.append(line)
+    return attached[::-1]
+
+
+def _between(text: str, item: ast.Definition | ast.Alias) -> list[str]:
+    """The comment lines between and below the decorators of a definition."""
+    lines: list[str] = []
+    for decorator in item.decorators:
+        gap = _BLANK.match(text, decorator.span.end)
+        lines += gap.group().split("\n")[1:] if gap else []
+    return lines
+
+
+_BLANK = re.compile(r"(?:\s|#[^\n]*)*")
+
+
+def _doc(lines: Iterable[str]) -> str:
+    marked = (line[2:].rstrip() for line in lines if line.startswith("##"))
+    return "\n".join(line.removeprefix(" ") for line in marked)
+
+
+def _file_doc(text: str, items: tuple[ast.Use | ast.Definition | ast.Alias, ...]) -> str:
+    """The ``##`` lines before the first item, but for those that are its own."""
+    lines = text[: items[0].span.start].split("\n")[:-1] if items else text.split("\n")
+    if items and not isinstance(items[0], ast.Use):
+        lines = lines[: len(lines) - len(_attached(lines))]
+    paragraphs = (_doc(block.split("\n")) for block in re.split(r"\n[ \t\r]*\n", "\n".join(lines)))
+    return "\n\n".join(filter(None, paragraphs))
+
+
+# ------------------------------------------------------------------------------------------ index
+_SCAN = re.compile(
+    r"""
+    "[^"\n]*" | \#[^\n]* | (?P<open>[(\[]) | (?P<close>[)\]]) | ^(?P<decorator>@)
+  | (?<![\w.])(?:
+        (?P<keyword>loss|fn|balancer|objective)[ \t]+(?P<name>[^\W\d]\w*)
+      | (?P<use>use)[ \t]+(?P<path>[^\W\d]\w*(?:[ \t]*\.[ \t]*[^\W\d]\w*)*)
+      | (?P<alias>[^\W\d]\w*)[ \t]*=(?!=)
+    )
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+
+
+def index_module(source: Source) -> list[Chunk]:
+    """The top-level items of a file in order, found by their first lines; never fails, whatever the text."""
+    text = source.text
+    heads = list(_heads(text))
+    starts = [_with_comments(text, start) for _, _, start in heads]
+    ends = [*starts, len(text)][1:]
+    return [
+        Chunk(keyword, name, start, _trimmed(text, start, end))
+        for (keyword, name, _), start, end in zip(heads, starts, ends, strict=True)
+    ]
+
+
+def _heads(text: str) -> Iterator[tuple[str, str, int]]:
+    """Keyword, name and first character (that of the first decorator) of every top-level item."""
+    brackets, decorated = 0, -1
+    for match in _SCAN.finditer(text):
+        kind, at = match.lastgroup, match.start()
+        margin = at == 0 or text[at - 1] == "\n"
+        if kind == "open":
+            brackets += 1
+        elif kind == "close":
+            brackets = max(0, brackets - 1)
+        elif kind == "decorator" and not brackets:
+            decorated = at if decorated < 0 else decorated
+        elif kind in ("name", "path", "alias") and (margin or decorated >= 0):
+            if brackets and not (margin and kind == "name"):
+                continue
+            keyword = match.group("keyword") or ("use" if kind == "path" else "alias")
+            yield keyword, re.sub(r"\s", "", match.group(kind)), decorated if decorated >= 0 else at
+            brackets, decorated = 0, -1
+
+
+def _with_comments(text: str, start: int) -> int:
+    """Where the comment lines directly above a position begin."""
+    while start:
+        above = text.rfind("\n", 0, start - 1) + 1
+        if not text[above : start - 1].lstrip().startswith("#"):
+            break
+        start = above
+    return start
+
+
+def _trimmed(text: str, start: int, end: int) -> int:
+    """The end of a stretch without the blank lines and the comments at the margin that end it."""
+    while True:
+        end = start + len(text[start:end].rstrip())
+        above = text.rfind("\n", start, end) + 1
+        if above <= start or text[above] != "#":
+            return end
+        end = above
+
+
+def is_module(source: Source) -> bool:
+    """Whether a text is a file of definitions, not one expression."""
+    return bool(index_module(source))
