@@ -1,0 +1,238 @@
+"""Reverse-mode differentiation on the IR: a loss and its gradients are one DAG of the same nodes.
+
+Each primitive's derivative is an expression, or a `NetVjp` where a network is opaque. At a singular point the
+derivative is 0 (norm, sqrt and powers at 0), ties of max and min share evenly, and what a filter or branch
+excludes contributes exactly 0: cotangents are built in the normal form ``(g if m else 0)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from losslang.ir import nodes as ir
+from losslang.ir import ops
+from losslang.ir.nodes import Node
+from losslang.ir.ops import apply, const, index, iota, is_const, reduce
+from losslang.types import Axes, Axis, ordered
+
+Rule = Callable[[ir.Op, Node], "tuple[Node | None, ...]"]
+
+ZERO = const(0.0)
+ONE = const(1.0)
+
+
+def gradients(root: Node, wrt: Sequence[Node], seed: Node = ONE) -> list[Node]:
+    """The derivative of a scalar (or, with a ``seed``, of its contraction with it) at each of ``wrt``."""
+    cotangents: dict[Node, Node] = {root: seed}
+    stop_at = set(wrt)
+    for node in reversed(_between(root, stop_at)):
+        cotangent = cotangents.get(node)
+        if cotangent is None or is_const(cotangent, 0) or (node in stop_at and node is not root):
+            continue
+        for arg, part in zip(node.args, backward(node, cotangent), strict=True):
+            if part is not None and arg.dtype == "real":
+                _accumulate(cotangents, arg, _summed(part, node, arg))
+    return [_shaped(cotangents.get(node, ZERO), node) for node in wrt]
+
+
+def _between(root: Node, wrt: set[Node]) -> list[Node]:
+    """The nodes that depend on one of ``wrt``, operands first."""
+    depends: set[Node] = set()
+    order = ir.topological([root])
+    for node in order:
+        if node in wrt or any(arg in depends for arg in node.args):
+            depends.add(node)
+    return [node for node in order if node in depends]
+
+
+def _shaped(cotangent: Node, node: Node) -> Node:
+    extra = [axis for axis in cotangent.axes if axis not in node.axes]
+    return reduce("sum", cotangent, extra) if extra else cotangent
+
+
+def _summed(part: Node, node: Node, arg: Node) -> Node:
+    """What a cotangent adds up to along the axes on which an operand was spread out.
+
+    A cotangent that is the same along an axis does not have it: there the sum is a product with the extent.
+    """
+    spread = set(node.axes) if isinstance(node, ir.Op) else set[Axis]()
+    if isinstance(node, ir.Stack):
+        spread = set(node.axes) - {node.axis}
+    absent = ordered(spread - {*arg.axes, *part.axes})
+    return apply("mul", ops.sizes(absent, node), part) if absent else part
+
+
+def _spread(g: Node, axes: Axes) -> Node:
+    """A cotangent with every axis of its node: what is no longer pointwise (windows, networks) has to see them."""
+    for axis in axes:
+        if axis not in g.axes:
+            g = _where(apply("le", const(0), iota(axis)), g)
+    return g
+
+
+def _accumulate(cotangents: dict[Node, Node], node: Node, part: Node) -> None:
+    part = _shaped(part, node)
+    known = cotangents.get(node)
+    cotangents[node] = part if known is None else apply("add", known, part)
+
+
+def backward(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """What a cotangent of a node gives each of its operands."""
+    match node:
+        case ir.Op():
+            return OP_RULES[node.name](node, g) if node.name in OP_RULES else (None,) * len(node.args)
+        case ir.Reduce():
+            return (_reduce_rule(node, g), None)[: len(node.args)]
+        case ir.Index():
+            return (_index_rule(node, g), *(None,) * len(node.along))
+        case ir.Stack():
+            return tuple(index(g, {node.axis: const(place)}) for place in range(len(node.args)))
+        case ir.Map():
+            return (_map_rule(node, _spread(g, node.axes)), *(None,) * (len(node.args) - 1))
+        case ir.Net():
+            g = _spread(g, node.axes)
+            return (ir.intern(ir.NetVjp, (node.args[0], g), node.args[0].axes, "real", node.spec, (node.tap,)),)
+        case _:
+            return (None,) * len(node.args)
+
+
+# ------------------------------------------------------------------------------------------ elementwise
+def _where(condition: Node, x: Node) -> Node:
+    return apply("where", condition, x, ZERO)
+
+
+def _times(g: Node, x: Node) -> Node:
+    return apply("mul", g, x)
+
+
+def _binary(x: Callable[[Node, Node], Node], y: Callable[[Node, Node], Node]) -> Rule:
+    """Derivatives of a binary operation by each operand."""
+    return lambda node, g: (_times(g, x(*node.args)), _times(g, y(*node.args)))  # type: ignore[call-arg]
+
+
+def _unary(derivative: Callable[[Node, Node], Node]) -> Rule:
+    """``derivative(x, f(x))`` of a unary operation."""
+    return lambda node, g: (_times(g, derivative(node.args[0], node)),)
+
+
+def _div(node: ir.Op, g: Node) -> tuple[Node | None, ...]:
+    x, y = node.args
+    del x
+    return apply("div", g, y), apply("neg", apply("div", _times(g, node), y))
+
+
+def _pow(node: ir.Op, g: Node) -> tuple[Node | None, ...]:
+    x, y = node.args
+    zero = apply("eq", x, ZERO)
+    slope = apply("mul", y, apply("pow", x, apply("sub", y, ONE)))
+    smooth = isinstance(y, ir.Const) and float(y.value) >= 1
+    by_x = _times(g, slope if smooth else apply("where", zero, ZERO, slope))
+    by_y = _times(g, apply("where", apply("lt", ZERO, x), apply("mul", node, apply("log", x)), ZERO))
+    return by_x, by_y
+
+
+def _extremum(node: ir.Op, g: Node) -> tuple[Node | None, ...]:
+    x, y = node.args
+    half = apply("mul", const(0.5), g)
+    tie = apply("eq", x, y)
+    first = apply("lt", y, x) if node.name == "max" else apply("lt", x, y)
+    return (
+        apply("where", tie, half, _where(first, g)),
+        apply("where", tie, half, _where(apply("not", first), g)),
+    )
+
+
+def _clamp(node: ir.Op, g: Node) -> tuple[Node | None, ...]:
+    x, low, high = node.args
+    inside = apply("and", apply("le", low, x), apply("le", x, high))
+    below, above = apply("lt", x, low), apply("lt", high, x)
+    return _where(inside, g), _where(below, g), _where(above, g)
+
+
+def _sqrt(node: ir.Op, g: Node) -> tuple[Node | None, ...]:
+    x = node.args[0]
+    return (apply("where", apply("eq", x, ZERO), ZERO, apply("div", g, apply("mul", const(2.0), node))),)
+
+
+def _square(x: Node) -> Node:
+    return apply("mul", x, x)
+
+
+OP_RULES: dict[str, Rule] = {
+    "add": lambda node, g: (g, g),
+    "sub": lambda node, g: (g, apply("neg", g)),
+    "mul": _binary(lambda x, y: y, lambda x, y: x),
+    "div": _div,
+    "neg": lambda node, g: (apply("neg", g),),
+    "pow": _pow,
+    "max": _extremum,
+    "min": _extremum,
+    "clamp": _clamp,
+    "exp": _unary(lambda x, y: y),
+    "log": lambda node, g: (apply("div", g, node.args[0]),),
+    "log1p": lambda node, g: (apply("div", g, apply("add", ONE, node.args[0])),),
+    "expm1": _unary(lambda x, y: apply("add", y, ONE)),
+    "sqrt": _sqrt,
+    "abs": _unary(lambda x, y: apply("sign", x)),
+    "relu": lambda node, g: (_where(apply("lt", ZERO, node.args[0]), g),),
+    "tanh": _unary(lambda x, y: apply("sub", ONE, _square(y))),
+    "sigmoid": _unary(lambda x, y: apply("mul", y, apply("sub", ONE, y))),
+    "softplus": _unary(lambda x, y: apply("sigmoid", x)),
+    "sin": _unary(lambda x, y: apply("cos", x)),
+    "cos": _unary(lambda x, y: apply("neg", apply("sin", x))),
+    "tan": _unary(lambda x, y: apply("add", ONE, _square(y))),
+    "asin": _unary(lambda x, y: apply("div", ONE, apply("sqrt", apply("sub", ONE, _square(x))))),
+    "acos": _unary(lambda x, y: apply("div", const(-1.0), apply("sqrt", apply("sub", ONE, _square(x))))),
+    "atan": _unary(lambda x, y: apply("div", ONE, apply("add", ONE, _square(x)))),
+    "erf": _unary(
+        lambda x, y: apply("mul", const(2 / math.sqrt(math.pi)), apply("exp", apply("neg", _square(x))))
+    ),
+    "where": lambda node, g: (None, _where(node.args[0], g), apply("where", node.args[0], ZERO, g)),
+    "real": lambda node, g: (g,),
+}
+
+
+# ------------------------------------------------------------------------------------------ structure
+def _reduce_rule(node: ir.Reduce, g: Node) -> Node | None:
+    x, *rest = node.args
+    mask = rest[0] if rest else None
+    match node.monoid:
+        case "sum":
+            part = g
+        case "logsumexp":
+            part = _times(g, apply("exp", apply("sub", x, node)))
+        case "max" | "min":
+            hit = apply("eq", x, node)
+            hit = hit if mask is None else apply("and", hit, mask)
+            part = _where(hit, apply("div", g, reduce("sum", hit, node.over)))
+        case _:
+            return None
+    return part if mask is None else _where(mask, part)
+
+
+def _index_rule(node: ir.Index, g: Node) -> Node:
+    """The transpose of a gather: a masked sum over the variables that the value lacks."""
+    x = node.args[0]
+    positions = dict(zip(node.along, node.args[1:], strict=True))
+    if ops.is_renaming(x, positions):
+        back = {p.axes[0]: iota(axis) for axis, p in positions.items()}
+        return index(g, back)
+    clash = [axis for axis in node.axes if axis in positions]
+    taken = {*node.axes, *x.axes}
+    fresh: dict[Axis, Node] = {}
+    for axis in clash:
+        ordinal = next(n for n in range(1, 99) if axis.copy(n) not in taken)
+        fresh[axis] = iota(axis.copy(ordinal))
+        taken.add(axis.copy(ordinal))
+    g = index(g, fresh)
+    hit: Node = const(True)
+    for axis, position in positions.items():
+        hit = apply("and", hit, apply("eq", iota(axis), index(position, fresh)))
+    masked = _where(hit, g)
+    return reduce("sum", masked, [axis for axis in masked.axes if axis not in x.axes])
+
+
+def _map_rule(node: ir.Map, g: Node) -> Node:
+    derived = ordered({axis for axis in node.axes if axis.parent in node.over})
+    return ops.map_along(node.name + "_t", (g, *node.args[1:]), derived, **dict(node.options))

@@ -1,0 +1,233 @@
+"""The IR: one DAG of frozen, hash-consed nodes over named axes.
+
+Two equal expressions are one object, so sharing needs no search and ``is`` is equality. Every value has its
+dimensions in the order of its ``axes``, which are sorted by one key: aligning operands never permutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from losslang.ir.netspec import NetSpec
+from losslang.types import Axes, Axis, DType, Kind
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
+class Node:
+    """Base: operands, axes and dtype of a value."""
+
+    args: tuple[Node, ...]
+    axes: Axes
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Input(Node):
+    """A tensor the caller passes; ``dims`` are its dimensions in the caller's order."""
+
+    name: str
+    kind: Kind
+    dims: Axes
+    bound: Axis | None = None
+    """For labels: the axis that they index (``labels < c``)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Const(Node):
+    """A number known at compile time."""
+
+    value: float | int | bool
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Table(Node):
+    """A vector known at compile time (a window, scale weights)."""
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Slot(Node):
+    """A learned value: ``auto``. ``init`` is where it starts; bounds are removed by ``lift_state``."""
+
+    key: str
+    init: float
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Iota(Node):
+    """The index variable of an axis as integers 0, 1, 2, ..."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Size(Node):
+    """The extent of an axis."""
+
+    axis: Axis
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Op(Node):
+    """An elementwise operation of `ops.OPS`; operands align by axis."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reduce(Node):
+    """A monoid over axes. ``args`` is the value, and where there is a second one, the filter."""
+
+    monoid: str
+    over: Axes
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Index(Node):
+    """Pointwise indexing: ``value[axis=position, ...]``; ``args`` is the value, then a position for each axis."""
+
+    along: Axes
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Stack(Node):
+    """Values side by side along a new axis."""
+
+    axis: Axis
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Map(Node):
+    """An operation of `ops.MAPS` along axes that gives other extents (``conv``, ``diff``)."""
+
+    name: str
+    over: Axes
+    options: tuple[tuple[str, str | int], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Net(Node):
+    """One feature map of a frozen network; all taps of one network on one value share one run."""
+
+    spec: NetSpec
+    tap: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Heads(Node):
+    """The per-channel weights that LPIPS learned for a tap of a network."""
+
+    spec: NetSpec
+    tap: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class NetVjp(Node):
+    """The cotangent of a network's input: ``args`` is the input, then one cotangent for each tap in ``taps``."""
+
+    spec: NetSpec
+    taps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TermValue(Node):
+    """Inside a balancer: the value of a term, filled in by the pass ``balance``."""
+
+    term: str
+
+
+# -------------------------------------------------------------------------------------------- hash-consing
+N = TypeVar("N", bound=Node)
+_table: WeakValueDictionary[tuple[Hashable, ...], Node] = WeakValueDictionary()
+
+
+def intern(cls: type[N], args: tuple[Node, ...], axes: Axes, dtype: DType, *attributes: Hashable) -> N:
+    """The one node with these fields. Constants of different type (1, 1.0, True) stay apart."""
+    kinds = tuple(type(attribute) for attribute in attributes)
+    key = (cls, tuple(id(arg) for arg in args), axes, dtype, attributes, kinds)
+    found = _table.get(key)
+    if found is None:
+        found = cls(args, axes, dtype, *attributes)
+        _table[key] = found
+    return found  # type: ignore[return-value]  # the key holds the class
+
+
+def attributes(node: Node) -> tuple[Any, ...]:
+    """The fields of a node besides operands, axes and dtype."""
+    return tuple(getattr(node, field.name) for field in fields(node)[3:])
+
+
+# -------------------------------------------------------------------------------------------- traversal
+def topological(roots: Iterable[Node]) -> list[Node]:
+    """Every node once, operands first; iterative, so depth is no limit."""
+    done: dict[Node, None] = {}
+    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        node, expanded = stack.pop()
+        if node in done:
+            continue
+        if expanded:
+            done[node] = None
+            continue
+        stack.append((node, True))
+        stack.extend((arg, False) for arg in reversed(node.args) if arg not in done)
+    return list(done)
+
+
+# -------------------------------------------------------------------------------------------- objectives
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A named term: nominal weight, value (a scalar, or rows where nothing reduces them)."""
+
+    name: str
+    weight: Node
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Balancer:
+    """A pass over some of the terms: its total, over `TermValue` nodes."""
+
+    name: str
+    terms: tuple[str, ...]
+    total: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A whole objective. ``total`` and ``weights`` (one for each term) are set by the pass ``balance``."""
+
+    name: str
+    inputs: tuple[Input, ...]
+    terms: tuple[Term, ...]
+    balancers: tuple[Balancer, ...] = ()
+    total: Node | None = None
+    weights: tuple[Node, ...] = ()
+
+    def roots(self) -> tuple[Node, ...]:
+        """Everything that is computed."""
+        own = tuple(node for term in self.terms for node in (term.weight, term.value))
+        balanced = tuple(balancer.total for balancer in self.balancers)
+        return (*own, *balanced, *((self.total,) if self.total is not None else ()), *self.weights)
+
+    def slots(self) -> tuple[Slot, ...]:
+        """The learned values, in order of first use."""
+        return tuple(node for node in topological(self.roots()) if isinstance(node, Slot))
+
+    def map(self, function: Callable[[Node], Node]) -> Objective:
+        """The objective with every root replaced."""
+        return Objective(
+            self.name,
+            self.inputs,
+            tuple(Term(t.name, function(t.weight), function(t.value)) for t in self.terms),
+            tuple(Balancer(b.name, b.terms, function(b.total)) for b in self.balancers),
+            None if self.total is None else function(self.total),
+            tuple(function(weight) for weight in self.weights),
+        )
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self.terms)

@@ -1,0 +1,308 @@
+"""The second opinion: evaluates the IR in numpy float64, with no cleverness.
+
+A value is an array whose dimensions follow the node's axes; a rest axis takes as many as the inputs have.
+Networks are opaque to it: the caller passes functions for them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from losslang.ir import nodes as ir
+from losslang.ir.netspec import NetSpec
+from losslang.ir.nodes import Node
+from losslang.types import Axes, Axis
+
+Array: TypeAlias = NDArray[Any]
+Network: TypeAlias = Callable[[Array], Sequence[Array]]
+"""Image [b, c, h, w] to its feature maps."""
+NetworkVjp: TypeAlias = Callable[[Array, Mapping[int, Array]], Array]
+"""Image and the cotangents of some taps to the image's cotangent."""
+
+
+class Oracle:
+    """Evaluates nodes for one set of inputs.
+
+    Args:
+        inputs: arrays by input name, dimensions as the input declares them.
+        slots: values of learned slots by key; their initial value where absent.
+        networks: feature maps of a network, and ``vjps`` their transposes, by spec.
+        heads: LPIPS weights of each tap, by spec.
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Any],
+        slots: Mapping[str, float] | None = None,
+        networks: Mapping[NetSpec, Network] | None = None,
+        vjps: Mapping[NetSpec, NetworkVjp] | None = None,
+        heads: Mapping[NetSpec, Sequence[Array]] | None = None,
+    ) -> None:
+        self.inputs = {name: np.asarray(value) for name, value in inputs.items()}
+        self.slots = slots or {}
+        self.networks, self.vjps, self.heads = networks or {}, vjps or {}, heads or {}
+        self.shapes: dict[Axis, tuple[int, ...]] = {}
+        self.values: dict[Node, Array] = {}
+        self.features: dict[tuple[NetSpec, Node], Sequence[Array]] = {}
+
+    def evaluate(self, roots: Iterable[Node]) -> list[Array]:
+        """The value of each root."""
+        wanted = list(roots)
+        order = ir.topological(wanted)
+        for node in order:
+            if isinstance(node, ir.Input):
+                self._learn_shapes(node)
+        with np.errstate(all="ignore"):
+            for node in order:
+                if node not in self.values:
+                    self.values[node] = self._value(node)
+                    self._measure(node)
+        return [np.broadcast_to(self.values[root], self.shape(root.axes)) for root in wanted]
+
+    # ------------------------------------------------------------------------------------- shapes
+    def _learn_shapes(self, node: ir.Input) -> None:
+        shape = self.inputs[node.name].shape
+        spare = len(shape) - sum(not axis.rest for axis in node.dims)
+        place = 0
+        for axis in node.dims:
+            width = spare if axis.rest else 1
+            self.shapes.setdefault(axis.root, shape[place : place + width])
+            place += width
+
+    def _measure(self, node: Node) -> None:
+        """Note the extents of axes that this node made."""
+        place = 0
+        for axis in node.axes:
+            width = self.rank(axis)
+            if axis.root not in self.shapes and axis.root.size is None:
+                self.shapes[axis.root] = self.values[node].shape[place : place + width]
+            place += width
+
+    def extent(self, axis: Axis) -> tuple[int, ...]:
+        """The dimensions of an axis: one, or any number where it is a rest axis."""
+        root = axis.root
+        return (root.size,) if root.size is not None else self.shapes[root]
+
+    def rank(self, axis: Axis) -> int:
+        """How many dimensions an axis stands for."""
+        return len(self.shapes[axis]) if axis.rest else 1
+
+    def shape(self, axes: Axes) -> tuple[int, ...]:
+        """The full shape of a value with these axes."""
+        return tuple(length for axis in axes for length in self.extent(axis))
+
+    def align(self, node: Node, axes: Axes) -> Array:
+        """A node's value with a dimension of 1 for each of ``axes`` that it lacks."""
+        value = self.values[node]
+        shape: list[int] = []
+        place = 0
+        for axis in axes:
+            width = self.rank(axis)
+            if axis in node.axes:
+                shape += value.shape[place : place + width]
+                place += width
+            else:
+                shape += [1] * width
+        return value.reshape(shape)
+
+    def places(self, over: Axes, axes: Axes) -> tuple[int, ...]:
+        """The positions of axes among the dimensions of a value."""
+        found: list[int] = []
+        place = 0
+        for axis in axes:
+            width = self.rank(axis)
+            if axis in over:
+                found += range(place, place + width)
+            place += width
+        return tuple(found)
+
+    # ------------------------------------------------------------------------------------- values
+    def _value(self, node: Node) -> Array:
+        match node:
+            case ir.Input():
+                return self._input(node)
+            case ir.Const():
+                return np.asarray(node.value, dtype=np.float64 if node.dtype == "real" else None)
+            case ir.Table():
+                return np.asarray(node.values, dtype=np.float64)
+            case ir.Slot():
+                return np.asarray(self.slots.get(node.key, node.init), dtype=np.float64)
+            case ir.Iota():
+                return np.arange(self.extent(node.axes[0])[0])
+            case ir.Size():
+                return np.asarray(math.prod(self.extent(node.axis)))
+            case ir.Op():
+                return ELEMENTWISE[node.name](*(self.align(arg, node.axes) for arg in node.args))
+            case ir.Reduce():
+                return self._reduce(node)
+            case ir.Index():
+                return self._index(node)
+            case ir.Stack():
+                shape = self.shape(tuple(axis for axis in node.axes if axis != node.axis))
+                inner = tuple(axis for axis in node.axes if axis != node.axis)
+                items = [np.broadcast_to(self.align(arg, inner), shape) for arg in node.args]
+                return np.stack(items, axis=self.places((node.axis,), node.axes)[0])
+            case ir.Map():
+                return self._map(node)
+            case ir.Net():
+                return self._features(node.spec, node.args[0])[node.tap]
+            case ir.Heads():
+                return np.asarray(self.heads[node.spec][node.tap], dtype=np.float64)
+            case ir.NetVjp():
+                cotangents = {tap: self.full(arg) for tap, arg in zip(node.taps, node.args[1:], strict=True)}
+                return self.vjps[node.spec](self.values[node.args[0]], cotangents)
+            case _:
+                raise TypeError(f"the oracle cannot evaluate {type(node).__name__}")
+
+    def full(self, node: Node) -> Array:
+        """A node's value with every dimension at its full extent."""
+        return np.broadcast_to(self.values[node], self.shape(node.axes))
+
+    def _input(self, node: ir.Input) -> Array:
+        value = self.inputs[node.name]
+        if node.kind.dtype == "real":
+            value = value.astype(np.float64)
+        dims = [place for axis in node.axes for place in self._declared_places(node, axis)]
+        return value.transpose(dims)
+
+    def _declared_places(self, node: ir.Input, axis: Axis) -> tuple[int, ...]:
+        return self.places((axis,), node.dims)
+
+    def _features(self, spec: NetSpec, x: Node) -> Sequence[Array]:
+        if (spec, x) not in self.features:
+            self.features[spec, x] = self.networks[spec](self.full(x))
+        return self.features[spec, x]
+
+    def _reduce(self, node: ir.Reduce) -> Array:
+        axes = tuple(sorted({a for arg in node.args for a in arg.axes}, key=lambda axis: axis.key))
+        x = np.broadcast_to(self.align(node.args[0], axes), self.shape(axes))
+        mask = None
+        if len(node.args) > 1:
+            mask = np.broadcast_to(self.align(node.args[1], axes), self.shape(axes))
+        return MONOIDS[node.monoid](x, mask, self.places(node.over, axes))
+
+    def _index(self, node: ir.Index) -> Array:
+        x = node.args[0]
+        shape = self.shape(node.axes)
+        index: list[Array] = []
+        positions = dict(zip(node.along, node.args[1:], strict=True))
+        for axis in x.axes:
+            if axis in positions:
+                place = np.clip(self.align(positions[axis], node.axes), 0, self.extent(axis)[0] - 1)
+                index.append(np.broadcast_to(place, shape))
+            else:
+                grids = np.indices(shape)
+                index += [grids[place] for place in self.places((axis,), node.axes)]
+        return self.full(x)[tuple(index)]
+
+    def _map(self, node: ir.Map) -> Array:
+        value = self.full(node.args[0])
+        kernel = self.values[node.args[1]] if len(node.args) > 1 else np.array([-1.0, 1.0])
+        for place in self.places(node.over, node.args[0].axes):
+            value = _WINDOWS[node.name.removeprefix("diff").removeprefix("conv")](value, kernel, place)
+        return value
+
+
+def _correlate(x: Array, kernel: Array, place: int) -> Array:
+    """Every whole window along a dimension; none where the kernel is the longer one."""
+    if x.shape[place] < len(kernel):
+        return np.zeros((*x.shape[:place], 0, *x.shape[place + 1 :]))
+    return np.lib.stride_tricks.sliding_window_view(x, len(kernel), axis=place) @ kernel
+
+
+def _transposed(x: Array, kernel: Array, place: int) -> Array:
+    margins = [(0, 0)] * x.ndim
+    margins[place] = (len(kernel) - 1, len(kernel) - 1)
+    return _correlate(np.pad(x, margins), kernel[::-1], place)
+
+
+_WINDOWS: dict[str, Callable[[Array, Array, int], Array]] = {"": _correlate, "_t": _transposed}
+
+
+# ------------------------------------------------------------------------------------------ tables
+def _softplus(x: Array) -> Array:
+    return np.logaddexp(0.0, x)
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.exp(-np.logaddexp(0.0, -x))
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+ELEMENTWISE: dict[str, Callable[..., Array]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.true_divide,
+    "neg": np.negative,
+    "pow": lambda x, y: np.power(np.asarray(x, dtype=np.float64), y),
+    "max": np.maximum,
+    "min": np.minimum,
+    "clamp": lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    "exp": np.exp,
+    "log": np.log,
+    "log1p": np.log1p,
+    "expm1": np.expm1,
+    "sqrt": np.sqrt,
+    "abs": np.abs,
+    "sign": lambda x: np.sign(np.asarray(x, dtype=np.float64)),
+    "relu": lambda x: np.maximum(x, 0),
+    "tanh": np.tanh,
+    "sigmoid": _sigmoid,
+    "softplus": _softplus,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "erf": _erf,
+    "floor": np.floor,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "not": np.logical_not,
+    "where": np.where,
+    "real": lambda x: np.asarray(x, dtype=np.float64),
+    "stop": lambda x: x,
+}
+
+
+def _masked(x: Array, mask: Array | None, empty: float) -> Array:
+    return x if mask is None else np.where(mask, x, empty)
+
+
+def _extremum(ufunc: Any, empty: float) -> Callable[[Array, Array | None, tuple[int, ...]], Array]:
+    return lambda x, mask, dims: ufunc.reduce(_masked(x, mask, empty), axis=dims, initial=empty)
+
+
+def _argmax(x: Array, mask: Array | None, dims: tuple[int, ...]) -> Array:
+    return np.argmax(_masked(x, mask, -np.inf), axis=dims[0])
+
+
+MONOIDS: dict[str, Callable[[Array, Array | None, tuple[int, ...]], Array]] = {
+    "sum": lambda x, mask, dims: np.sum(_masked(x, mask, 0), axis=dims),
+    "max": _extremum(np.maximum, -np.inf),
+    "min": _extremum(np.minimum, np.inf),
+    "logsumexp": lambda x, mask, dims: np.logaddexp.reduce(_masked(x, mask, -np.inf), axis=dims, initial=-np.inf)
+    if len(dims) == 1
+    else _logsumexp(_masked(x, mask, -np.inf), dims),
+    "any": lambda x, mask, dims: np.any(_masked(x, mask, 0), axis=dims),
+    "all": lambda x, mask, dims: np.all(_masked(x, mask, 1), axis=dims),
+    "argmax": _argmax,
+}
+
+
+def _logsumexp(x: Array, dims: tuple[int, ...]) -> Array:
+    for place in sorted(dims, reverse=True):
+        x = np.logaddexp.reduce(x, axis=place, initial=-np.inf)
+    return x

@@ -1,0 +1,58 @@
+"""How passes rebuild the DAG: bottom-up, each node once, no recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from losslang.ir import nodes as ir
+from losslang.ir import ops
+from losslang.ir.nodes import Node, Objective, topological
+
+
+def rebuild(node: Node, args: tuple[Node, ...]) -> Node:
+    """The node over other operands, in normal form."""
+    if all(new is old for new, old in zip(args, node.args, strict=True)):
+        return node
+    match node:
+        case ir.Op():
+            return ops.apply(node.name, *args)
+        case ir.Reduce():
+            return ops.reduce(node.monoid, args[0], node.over, *args[1:])
+        case ir.Index():
+            return ops.index(args[0], dict(zip(node.along, args[1:], strict=True)))
+        case ir.Stack():
+            return ops.stack(node.axis, args)
+        case ir.Map():
+            return ops.map_along(node.name, args, node.over, **dict(node.options))
+        case _:
+            return ir.intern(type(node), args, node.axes, node.dtype, *ir.attributes(node))
+
+
+def substitute(roots: Iterable[Node], replace: Callable[[Node], Node | None]) -> dict[Node, Node]:
+    """What every node under the roots becomes when ``replace`` rewrites each after its operands.
+
+    ``replace`` sees the node over its new operands and answers the replacement, or None to keep it.
+    """
+    new: dict[Node, Node] = {}
+    for node in topological(roots):
+        rebuilt = rebuild(node, tuple(new[arg] for arg in node.args))
+        new[node] = replace(rebuilt) or rebuilt
+    return new
+
+
+def transform(objective: Objective, replace: Callable[[Node], Node | None]) -> Objective:
+    """An objective with every node rewritten bottom-up; the same object where nothing changed."""
+    new = substitute(objective.roots(), replace)
+    if all(new[root] is root for root in objective.roots()):
+        return objective
+    return objective.map(lambda root: new[root])
+
+
+def fixpoint(objective: Objective, replace: Callable[[Node], Node | None], limit: int = 20) -> Objective:
+    """``transform`` until nothing changes."""
+    for _ in range(limit):
+        changed = transform(objective, replace)
+        if changed is objective:
+            break
+        objective = changed
+    return objective

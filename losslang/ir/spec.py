@@ -1,0 +1,45 @@
+"""What every objective must satisfy between passes; a violation is a defect of the compiler, so it is an assertion."""
+
+from __future__ import annotations
+
+from losslang.ir import nodes as ir
+from losslang.ir import ops
+from losslang.ir.nodes import Node, Objective, topological
+
+
+def verify(objective: Objective) -> None:
+    """Check every node of an objective and the shape of its parts."""
+    for node in topological(objective.roots()):
+        _check(node)
+    names = [term.name for term in objective.terms]
+    assert len(set(names)) == len(names), f"two terms have one name: {names}"
+    if objective.total is not None:
+        assert not objective.balancers, "a total and balancers"
+        assert len(objective.weights) == len(objective.terms), "a weight for each term"
+        held = [n for n in topological(objective.roots()) if isinstance(n, ir.TermValue)]
+        assert not held, "a balancer's place is left open"
+
+
+def _check(node: Node) -> None:
+    assert tuple(sorted(node.axes, key=lambda axis: axis.key)) == node.axes, f"axes of {node} are out of order"
+    match node:
+        case ir.Op():
+            info = ops.OPS[node.name]
+            assert len(node.args) == info.arity, node.name
+            assert node.axes == ops.merge(node.args), node.name
+        case ir.Reduce():
+            assert node.monoid in ops.MONOIDS, node.monoid
+            assert set(node.over) <= set(ops.merge(node.args)), f"{node.monoid} over what is not there"
+            assert not set(node.over) & set(node.axes), node.monoid
+            assert len(node.args) < 2 or node.args[1].dtype == "bool", "a filter is a condition"
+        case ir.Index():
+            assert len(node.args) == len(node.along) + 1
+            assert all(position.dtype == "int" for position in node.args[1:]), "an index is an integer"
+            assert set(node.along) <= set(node.args[0].axes)
+        case ir.Stack():
+            assert node.axis in node.axes
+            assert node.axis.size == len(node.args)
+        case ir.Map():
+            assert node.name in ops.MAPS, node.name
+        case _:
+            pass
