@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from losslang.source import Span
@@ -26,6 +26,7 @@ CODES: dict[str, str] = {
     "LL0207": "an argument is missing",
     "LL0208": "too many arguments",
     "LL0209": "unknown module",
+    "LL0210": "a definition needs itself",
     # kinds, axes, shapes
     "LL0301": "wrong kind",
     "LL0302": "axes do not agree",
@@ -42,6 +43,7 @@ CODES: dict[str, str] = {
     "LL0403": "what is higher-is-better is no loss",
     "LL0404": "too many terms",
     "LL0405": "not a file with one objective",
+    "LL0406": "the objective is too large",
     # calls, at run time
     "LL0501": "an input is missing",
     "LL0502": "an unexpected input",
@@ -119,6 +121,21 @@ class LosslangError(Exception):
         return render(self.diagnostics)
 
 
+def at_call(problem: LosslangError, call: Span) -> LosslangError:
+    """The error of a definition's body at the call that led there: a caret in the library mends nothing alone."""
+
+    def moved(found: Diagnostic) -> Diagnostic:
+        place = found.span
+        if place is None:
+            return replace(found, span=call)
+        if place.source is not call.source:
+            return replace(found, span=call, labels=(Label(place, "found here"), *found.labels))
+        inside = call.start <= place.start and place.end <= call.end
+        return found if inside else replace(found, labels=(*found.labels, Label(call, "called here")))
+
+    return LosslangError([moved(found) for found in problem.diagnostics])
+
+
 def error(
     code: str,
     message: str,
@@ -132,9 +149,7 @@ def error(
 ) -> LosslangError:
     """A `LosslangError` with one diagnostic."""
     assert code in CODES, code
-    return LosslangError(
-        Diagnostic(code, message, span, expected, found, hint, tuple(labels), replacement)
-    )
+    return LosslangError(Diagnostic(code, message, span, expected, found, hint, tuple(labels), replacement))
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:

@@ -13,11 +13,11 @@ Key: TypeAlias = tuple[tuple[int, int, str], ...]
 class Axis:
     """One named axis of an objective.
 
-    An input's axis has an ``index`` (its place in the signature). A re-indexing of another axis
-    (``j`` over ``i``) has a ``parent`` and an ``ordinal`` and the parent's extent; a derived axis
-    (what a valid convolution leaves of ``h``) has a ``parent`` and an extent of its own. A network's feature maps
-    have axes of their own, ``made`` numbering their place. ``rest`` axes (``...``) stand for any number of dimensions. ``key`` orders the dimensions of every value alike,
-    so that no operation has to permute its operands.
+    An input's axis has an ``index`` (its place in the signature). A re-indexing of another axis (``j`` over ``i``)
+    has a ``parent`` and an ``ordinal`` and the parent's extent; a derived axis (what a valid convolution leaves of
+    ``h``) has a ``parent`` and an extent of its own. A network's feature maps have axes of their own, ``made``
+    numbering their place. ``rest`` axes (``...``) stand for any number of dimensions. ``key`` orders the dimensions
+    of every value alike, so that no operation has to permute its operands.
     """
 
     name: str

@@ -64,7 +64,7 @@ def _summed(part: Node, node: Node, arg: Node) -> Node:
 
 
 def _spread(g: Node, axes: Axes) -> Node:
-    """A cotangent with every axis of its node: what is no longer pointwise (windows, networks) has to see them."""
+    """A cotangent with every axis of its node, for what is not pointwise: windows and networks."""
     for axis in axes:
         if axis not in g.axes:
             g = _where(apply("le", const(0), iota(axis)), g)
@@ -185,9 +185,7 @@ OP_RULES: dict[str, Rule] = {
     "asin": _unary(lambda x, y: apply("div", ONE, apply("sqrt", apply("sub", ONE, _square(x))))),
     "acos": _unary(lambda x, y: apply("div", const(-1.0), apply("sqrt", apply("sub", ONE, _square(x))))),
     "atan": _unary(lambda x, y: apply("div", ONE, apply("add", ONE, _square(x)))),
-    "erf": _unary(
-        lambda x, y: apply("mul", const(2 / math.sqrt(math.pi)), apply("exp", apply("neg", _square(x))))
-    ),
+    "erf": _unary(lambda x, y: apply("mul", const(2 / math.sqrt(math.pi)), apply("exp", apply("neg", _square(x))))),
     "where": lambda node, g: (None, _where(node.args[0], g), apply("where", node.args[0], ZERO, g)),
     "real": lambda node, g: (g,),
 }

@@ -37,9 +37,7 @@ class NetSpec:
     def __post_init__(self) -> None:
         given = {"public": (True, True), "random": (False, True), "path": (True, False)}.get(self.weights)
         if given != (self.seed is None, self.path is None):
-            raise ValueError(
-                f"weights={self.weights!r} does not go with seed={self.seed}, path={self.path!r}"
-            )
+            raise ValueError(f"weights={self.weights!r} does not go with seed={self.seed}, path={self.path!r}")
 
     def __str__(self) -> str:
         source = {

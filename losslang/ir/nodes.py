@@ -7,7 +7,7 @@ dimensions in the order of its ``axes``, which are sorted by one key: aligning o
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -33,6 +33,15 @@ class Input(Node):
     dims: Axes
     bound: Axis | None = None
     """For labels: the axis that they index (``labels < c``)."""
+
+    @property
+    def type_text(self) -> str:
+        """``label[b, ...] < c``."""
+        axes = [f"{axis.name}={axis.root.size}" if axis.root.size is not None else str(axis) for axis in self.dims]
+        text = self.kind.name + (f"[{', '.join(axes)}]" if axes else "")
+        if self.kind.range is not None:
+            text += f" in {self.kind.range[0]:g}..{self.kind.range[1]:g}"
+        return text + (f" < {self.bound.name}" if self.bound is not None else "")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -207,6 +216,8 @@ class Objective:
     balancers: tuple[Balancer, ...] = ()
     total: Node | None = None
     weights: tuple[Node, ...] = ()
+    learned: tuple[str, ...] = ()
+    """Keys of the slots in the order of the text."""
 
     def roots(self) -> tuple[Node, ...]:
         """Everything that is computed."""
@@ -215,18 +226,19 @@ class Objective:
         return (*own, *balanced, *((self.total,) if self.total is not None else ()), *self.weights)
 
     def slots(self) -> tuple[Slot, ...]:
-        """The learned values, in order of first use."""
-        return tuple(node for node in topological(self.roots()) if isinstance(node, Slot))
+        """The learned values, in the order of the text."""
+        places = {key: place for place, key in enumerate(self.learned)}
+        found = [node for node in topological(self.roots()) if isinstance(node, Slot)]
+        return tuple(sorted(found, key=lambda slot: places.get(slot.key, len(places))))
 
     def map(self, function: Callable[[Node], Node]) -> Objective:
         """The objective with every root replaced."""
-        return Objective(
-            self.name,
-            self.inputs,
-            tuple(Term(t.name, function(t.weight), function(t.value)) for t in self.terms),
-            tuple(Balancer(b.name, b.terms, function(b.total)) for b in self.balancers),
-            None if self.total is None else function(self.total),
-            tuple(function(weight) for weight in self.weights),
+        return replace(
+            self,
+            terms=tuple(Term(t.name, function(t.weight), function(t.value)) for t in self.terms),
+            balancers=tuple(Balancer(b.name, b.terms, function(b.total)) for b in self.balancers),
+            total=None if self.total is None else function(self.total),
+            weights=tuple(function(weight) for weight in self.weights),
         )
 
     def __iter__(self) -> Iterator[Term]:

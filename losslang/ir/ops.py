@@ -4,6 +4,7 @@ Normal forms that correctness hangs on live here, not in a pass: what a filter o
 so ``(a if m else 0)*x`` is always built as ``(a*x if m else 0)``.
 """
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import hashlib
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+from losslang.diagnostics import error
 from losslang.ir import nodes as ir
 from losslang.ir.nodes import Node, intern
 from losslang.types import Axes, Axis, DType, ordered
@@ -45,7 +47,7 @@ OPS: dict[str, OpInfo] = {
     "mul": OpInfo(2, None, lambda x, y: x * y, commutes=True),
     "div": OpInfo(2, "real", lambda x, y: x / y),
     "neg": OpInfo(1, None, lambda x: -x),
-    "pow": OpInfo(2, "real", lambda x, y: x**y),
+    "pow": OpInfo(2, "real", lambda x, y: float(x) ** float(y)),
     "max": OpInfo(2, None, max, commutes=True),
     "min": OpInfo(2, None, min, commutes=True),
     "clamp": OpInfo(3, None, lambda x, low, high: min(max(x, low), high)),
@@ -54,7 +56,7 @@ OPS: dict[str, OpInfo] = {
     "log1p": OpInfo(1, "real", math.log1p),
     "expm1": OpInfo(1, "real", math.expm1),
     "sqrt": OpInfo(1, "real", math.sqrt),
-    "abs": OpInfo(1, None, abs),
+    "abs": OpInfo(1, None, lambda x: abs(x)),
     "sign": OpInfo(1, "real", _sign),
     "relu": OpInfo(1, None, lambda x: max(x, 0)),
     "tanh": OpInfo(1, "real", math.tanh),
@@ -98,9 +100,15 @@ MAPS: dict[str, tuple[str, ...]] = {"conv": (), "conv_t": (), "diff": (), "diff_
 BOOLEAN = ("eq", "ne", "lt", "le", "and", "or", "not")
 
 
+LARGEST_WHOLE = 2**53
+"""A whole number beyond it is real: no tensor of integers holds it, and a double rounds it."""
+
+
 # ------------------------------------------------------------------------------------------------ leaves
 def const(value: float | int | bool) -> Node:
     """A constant."""
+    if abs(value) > LARGEST_WHOLE:
+        value = float(value)
     dtype: DType = "bool" if isinstance(value, bool) else "int" if isinstance(value, int) else "real"
     value = math.nan if value != value else value  # one NaN: it equals itself only by identity
     return intern(ir.Const, (), (), dtype, value)
@@ -133,7 +141,15 @@ def size(axis: Axis, of: Node | None = None) -> Node:
         return const(root.size)
     if root.index is not None or of is None:
         return intern(ir.Size, (), (), "int", root)
-    maker = next(n for n in ir.topological([of]) if root in n.axes)
+    maker = next((n for n in ir.topological([of]) if root in n.axes), None)
+    if maker is None:
+        raise error(
+            "LL0309",
+            f"nothing in this value has the axis '{root}' any more",
+            expected="a value that varies along the axis",
+            found="a constant",
+            hint="such as a difference of two equal things: compare it with another tensor",
+        )
     return intern(ir.Size, (maker,), (), "int", root)
 
 
@@ -192,13 +208,11 @@ def _fold(info: OpInfo, args: tuple[Node, ...]) -> Node | None:
         return None
     try:
         value = info.fold(*(arg.value for arg in args if isinstance(arg, ir.Const)))
+        if isinstance(value, complex):
+            return None
+        return const(float(value) if info.dtype == "real" else value)
     except (ValueError, OverflowError, ZeroDivisionError):
         return None
-    if isinstance(value, complex):
-        return None
-    if info.dtype == "real":
-        value = float(value)
-    return const(value)
 
 
 _ORDER: dict[type[Node], int] = {ir.Const: 0, ir.Size: 1, ir.Slot: 2, ir.Table: 3, ir.Iota: 4, ir.Input: 5}
@@ -241,12 +255,16 @@ def _masked(node: Node) -> tuple[Node, Node] | None:
     return None
 
 
+def _zero(*args: Node) -> Node:
+    return const(0 if _promote("mul", args) == "int" else 0.0)
+
+
 def _normal_mul(x: Node, y: Node) -> Node | None:
     for a, b in ((x, y), (y, x)):
         if is_const(a, 1):
             return b if b.dtype != "int" or a.dtype == "int" else apply("real", b)
         if is_const(a, 0):
-            return const(0.0)
+            return _zero(x, y)
         if is_const(a, -1):
             return apply("neg", b)
         masked = _masked(a)
@@ -270,7 +288,7 @@ def _normal_sub(x: Node, y: Node) -> Node | None:
     if is_const(x, 0):
         return apply("neg", y)
     if x is y:
-        return const(0.0)
+        return _zero(x, y)
     return apply("add", x, y.args[0]) if is_op(y, "neg") else None
 
 
@@ -414,7 +432,9 @@ def _reduce_absent(monoid: str, x: Node, axis: Axis) -> Node:
 
 def mean(x: Node, over: Iterable[Axis], mask: Node | None = None) -> Node:
     """The mean where a filter holds; 0 over nothing."""
-    axes = tuple(over)
+    known = {*x.axes, *(mask.axes if mask is not None else ())}
+    # what is constant along an axis that only a network or a convolution had is its own mean
+    axes = tuple(axis for axis in over if axis in known or axis.root.index is not None or axis.root.size is not None)
     total = reduce("sum", x, axes, mask)
     if mask is None:
         return apply("div", total, sizes(axes, x))

@@ -4,6 +4,7 @@ A value is an array whose dimensions follow the node's axes; a rest axis takes a
 Networks are opaque to it: the caller passes functions for them.
 """
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import math
@@ -201,9 +202,10 @@ class Oracle:
         return self.full(x)[tuple(index)]
 
     def _map(self, node: ir.Map) -> Array:
-        value = self.full(node.args[0])
-        kernel = self.values[node.args[1]] if len(node.args) > 1 else np.array([-1.0, 1.0])
-        for place in self.places(node.over, node.args[0].axes):
+        x, *kernels = node.args
+        value = self.full(x)
+        kernel = self.values[kernels[0]] if kernels else np.array([-1.0, 1.0])
+        for place in self.places(node.over, x.axes):
             value = _WINDOWS[node.name.removeprefix("diff").removeprefix("conv")](value, kernel, place)
         return value
 
@@ -293,9 +295,11 @@ MONOIDS: dict[str, Callable[[Array, Array | None, tuple[int, ...]], Array]] = {
     "sum": lambda x, mask, dims: np.sum(_masked(x, mask, 0), axis=dims),
     "max": _extremum(np.maximum, -np.inf),
     "min": _extremum(np.minimum, np.inf),
-    "logsumexp": lambda x, mask, dims: np.logaddexp.reduce(_masked(x, mask, -np.inf), axis=dims, initial=-np.inf)
-    if len(dims) == 1
-    else _logsumexp(_masked(x, mask, -np.inf), dims),
+    "logsumexp": lambda x, mask, dims: (
+        np.logaddexp.reduce(_masked(x, mask, -np.inf), axis=dims, initial=-np.inf)
+        if len(dims) == 1
+        else _logsumexp(_masked(x, mask, -np.inf), dims)
+    ),
     "any": lambda x, mask, dims: np.any(_masked(x, mask, 0), axis=dims),
     "all": lambda x, mask, dims: np.all(_masked(x, mask, 1), axis=dims),
     "argmax": _argmax,

@@ -107,9 +107,7 @@ class Builder:
     def on_suite(self, parts: Parts) -> list[ast.Binding | ast.Expression]:
         return [part for part in parts if isinstance(part, ast.Node)]  # pyright: ignore[reportReturnType]
 
-    def _statements(
-        self, suite: list[ast.Binding | ast.Expression]
-    ) -> tuple[tuple[ast.Binding, ...], ast.Expression]:
+    def _statements(self, suite: list[ast.Binding | ast.Expression]) -> tuple[tuple[ast.Binding, ...], ast.Expression]:
         *before, result = suite
         bindings = tuple(line for line in before if isinstance(line, ast.Binding))
         if len(bindings) < len(before):

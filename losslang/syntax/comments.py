@@ -84,9 +84,7 @@ def _ends(flat: list[Unit], code: list[Lexeme]) -> list[int]:
     return ends
 
 
-def _place(
-    text: str, lexeme: Lexeme, flat: list[Unit], ends: list[int], at: int, tail: list[Comment]
-) -> None:
+def _place(text: str, lexeme: Lexeme, flat: list[Unit], ends: list[int], at: int, tail: list[Comment]) -> None:
     comment = Comment(lexeme.text.rstrip(), _gap(text, lexeme.start))
     column = lexeme.start - (text.rfind("\n", 0, lexeme.start) + 1)
     if at >= 0 and lexeme.start < ends[at]:

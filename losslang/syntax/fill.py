@@ -63,12 +63,7 @@ def _cut(pieces: list[str], start: int, column: int, columns: tuple[int, ...], w
     best: _Cut | None = None
     for at in range(start, len(pieces)):
         piece = pieces[at]
-        if (
-            piece in _BREAKS
-            and at > start
-            and (piece in _ANYWHERE or columns)
-            and (column <= width or best is None)
-        ):
+        if piece in _BREAKS and at > start and (piece in _ANYWHERE or columns) and (column <= width or best is None):
             rank = (len(columns), _rank(piece))
             first_bar = best is not None and rank == best.rank == (0, ord(BAR))
             if best is None or (rank <= best.rank and not first_bar):

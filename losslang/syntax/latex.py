@@ -177,9 +177,9 @@ class _Writer:
             case ast.Number(value):
                 mantissa, _, exponent = number(value).partition("e")
                 power = f"10^{{{exponent}}}" if exponent else ""
-                return (
-                    power if mantissa == "1" and power else mantissa + (rf" \cdot {power}" if power else "")
-                ), (PRODUCT if power else ATOM)
+                return (power if mantissa == "1" and power else mantissa + (rf" \cdot {power}" if power else "")), (
+                    PRODUCT if power else ATOM
+                )
             case ast.String(value):
                 return rf"\text{{``{_escaped(value)}''}}", ATOM
             case ast.Name(name):
@@ -261,9 +261,7 @@ class _Writer:
         rows.append(rf"{self.write(rest)} & \text{{otherwise}}")
         return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
 
-    def index(
-        self, base: ast.Expression, items: tuple[ast.Node, ...], condition: ast.Expression | None
-    ) -> str:
+    def index(self, base: ast.Expression, items: tuple[ast.Node, ...], condition: ast.Expression | None) -> str:
         """A name with subscripts; what is no name stands in brackets."""
         parts = [self.write(item) for item in items]
         if condition is not None:

@@ -167,9 +167,7 @@ def _begins_definition(text: str, lexeme: Lexeme) -> bool:
 def _stray(source: Source, lexeme: Lexeme, opened: list[Lexeme]) -> Diagnostic:
     span = _span(source, lexeme)
     if not opened:
-        return Diagnostic(
-            "LL0104", f"this '{lexeme.text}' closes nothing", span, hint="remove it", replacement=""
-        )
+        return Diagnostic("LL0104", f"this '{lexeme.text}' closes nothing", span, hint="remove it", replacement="")
     opener = opened[-1]
     wanted = _CLOSING[opener.text]
     return Diagnostic(
@@ -185,9 +183,7 @@ def _stray(source: Source, lexeme: Lexeme, opened: list[Lexeme]) -> Diagnostic:
 
 def _unclosed(source: Source, opener: Lexeme) -> Diagnostic:
     wanted = _CLOSING[opener.text]
-    return Diagnostic(
-        "LL0104", f"this '{opener.text}' is never closed", _span(source, opener), expected=f"'{wanted}'"
-    )
+    return Diagnostic("LL0104", f"this '{opener.text}' is never closed", _span(source, opener), expected=f"'{wanted}'")
 
 
 def _odd_name(source: Source, lexeme: Lexeme) -> Diagnostic:
@@ -200,18 +196,14 @@ def _slip(source: Source, lexeme: Lexeme) -> Diagnostic:
     if lexeme.kind == "quoted":
         return _quotes(source, lexeme)
     if lexeme.kind == "unended":
-        return Diagnostic(
-            "LL0101", "this text is never closed", span, expected="'\"' before the end of the line"
-        )
+        return Diagnostic("LL0101", "this text is never closed", span, expected="'\"' before the end of the line")
     if text in _SLIPS:
         hint, replacement = _SLIPS[text]
         return Diagnostic("LL0101", f"there is no '{text}' here", span, hint=hint, replacement=replacement)
     name = unicodedata.name(text, f"U+{ord(text):04X}").lower()
     if text.isprintable() and not text.isspace():
         return Diagnostic("LL0101", f"the character '{text}' ({name}) means nothing here", span)
-    return Diagnostic(
-        "LL0101", f"an invisible character ({name})", span, hint="remove it, or put a blank in its place"
-    )
+    return Diagnostic("LL0101", f"an invisible character ({name})", span, hint="remove it, or put a blank in its place")
 
 
 def _quotes(source: Source, lexeme: Lexeme) -> Diagnostic:

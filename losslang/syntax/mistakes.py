@@ -214,9 +214,7 @@ def _foreign_word(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     words += [last.text] if last is not None and last.kind == "name" else []
     for word in words:
         if word in _FOREIGN:
-            span = (
-                place.span if word == place.text or last is None else Span(place.source, last.start, last.end)
-            )
+            span = place.span if word == place.text or last is None else Span(place.source, last.start, last.end)
             return replace(
                 plain,
                 message=f"there is no '{word}' in losslang",
@@ -255,19 +253,13 @@ def _unary_plus(place: _Place, plain: Diagnostic) -> Diagnostic | None:
 
 def _missing_operator(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     """``2 x``, ``0.5 l1(a, b)``, ``f(a) g(b)``."""
-    if (
-        not place.wants_operator
-        or place.kind not in ("NAME", "INT", "FLOAT", "STRING", "NOT")
-        or not place.before
-    ):
+    if not place.wants_operator or place.kind not in ("NAME", "INT", "FLOAT", "STRING", "NOT") or not place.before:
         return None
     last = place.before[-1]
     if place.kind == "NOT":
         return replace(plain, hint="write 'not x in s' as 'not (x in s)', and '!=' for what differs")
     hint = (
-        f"write {last.text}*{place.text} for the product, or '+' between two terms"
-        if last.kind == "number"
-        else None
+        f"write {last.text}*{place.text} for the product, or '+' between two terms" if last.kind == "number" else None
     )
     if place.kind == "FLOAT" and place.text.startswith(".") and last.end == place.at:
         hint = "a number has one decimal point"
@@ -279,14 +271,8 @@ def _single_equals(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     if place.kind != "ASSIGN":
         return None
     words = [lexeme.text for lexeme in place.statement]
-    if (
-        "if" in words
-        or "when" in words
-        or any(word in ("==", "<", ">", "and", "or", "not") for word in words)
-    ):
-        return replace(
-            plain, message="'=' gives a value, it does not compare", hint="write '=='", replacement="=="
-        )
+    if "if" in words or "when" in words or any(word in ("==", "<", ">", "and", "or", "not") for word in words):
+        return replace(plain, message="'=' gives a value, it does not compare", hint="write '=='", replacement="==")
     hint = "'==' compares; 'expression as name' names a term; a binding stands in the body of a definition"
     if place.rule == "file":
         hint = "a body on the line of its header is one expression: bindings stand on lines below"
@@ -299,9 +285,7 @@ def _colon(place: _Place, plain: Diagnostic) -> Diagnostic | None:
         return None
     opened = _open_bracket(place)
     if opened == "[":
-        return replace(
-            plain, hint="there are no slices: x[i] names an axis, x[i if i < 3] keeps a part of it"
-        )
+        return replace(plain, hint="there are no slices: x[i] names an axis, x[i if i < 3] keeps a part of it")
     if opened == "(" and place.rule == "file" and "ASSIGN" in place.accepts:
         return replace(plain, hint="a default stands behind '='")
     if place.rule == "expression" and opened is None:
@@ -344,11 +328,7 @@ def _missing_colon(place: _Place, plain: Diagnostic) -> Diagnostic | None:
 
 def _missing_body(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     """A header whose body is missing or stands at the margin."""
-    if (
-        place.last != ":"
-        or place.header is None
-        or not ("_INDENT" in place.accepts or place.kind in ("_NL", "$END"))
-    ):
+    if place.last != ":" or place.header is None or not ("_INDENT" in place.accepts or place.kind in ("_NL", "$END")):
         return None
     if place.kind in ("$END", "KEYWORD", "AT", "_NL"):
         return replace(
@@ -383,11 +363,7 @@ def _deeper(place: _Place, plain: Diagnostic) -> Diagnostic | None:
 
 def _broken_line(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     """An operator at the end of a line of a body, or a line that begins with one that does not carry on."""
-    if (
-        place.kind == "_NL"
-        and place.wants_operand
-        and place.last in ("+", "-", "*", "/", "|", "^", "and", "or", "=")
-    ):
+    if place.kind == "_NL" and place.wants_operand and place.last in ("+", "-", "*", "/", "|", "^", "and", "or", "="):
         hint = "begin the next line with the operator, or put brackets round the whole"
         return replace(plain, message=f"the line ends behind '{place.last}'", hint=hint)
     return None
@@ -417,9 +393,7 @@ def _pass_name(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     """``a | 2``: something else than a name behind the bar."""
     if place.last != "|" or place.kind == "NAME" or (place.rule == "file" and _open_bracket(place) == "("):
         return None
-    return replace(
-        plain, expected="the name of a balancer or a pass", hint="'or' is the word for alternatives"
-    )
+    return replace(plain, expected="the name of a balancer or a pass", hint="'or' is the word for alternatives")
 
 
 def _block(place: _Place, plain: Diagnostic) -> Diagnostic | None:
@@ -432,9 +406,7 @@ def _block(place: _Place, plain: Diagnostic) -> Diagnostic | None:
 def _power_sign(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     """Two operators in a row, or one where an expression should begin."""
     if place.wants_operand and place.kind in ("STAR", "SLASH", "POWER", "BAR", "EQUALS", "LESS", "GREATER"):
-        return replace(
-            plain, message=f"an expression is missing before '{place.text}'", found=f"'{place.text}'"
-        )
+        return replace(plain, message=f"an expression is missing before '{place.text}'", found=f"'{place.text}'")
     return None
 
 
@@ -447,9 +419,7 @@ def _ends_early(place: _Place, plain: Diagnostic) -> Diagnostic | None:
 
 def _loose_line(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     """An expression at the margin of a file of definitions, or half a definition."""
-    if place.rule != "file" or (
-        not {"KEYWORD", "AT"} & place.accepts and place.accepts != frozenset({"ASSIGN"})
-    ):
+    if place.rule != "file" or (not {"KEYWORD", "AT"} & place.accepts and place.accepts != frozenset({"ASSIGN"})):
         return None
     if place.last in ("loss", "fn", "balancer", "objective"):
         return replace(plain, message=f"a name is missing behind '{place.last}'", expected="a name")

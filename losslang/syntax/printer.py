@@ -46,9 +46,7 @@ def print_type(node: ast.Type) -> str:
             return f"{print_type(parameter)} -> {print_type(result)}"
         case ast.TensorType(kind, groups, optional, bounds):
             axes = "".join(f"[{', '.join(map(_axis, group))}]" for group in groups)
-            tail = "".join(
-                f" {bound.op} {flat(_expression(bound.value, SUM, bare_range=True))}" for bound in bounds
-            )
+            tail = "".join(f" {bound.op} {flat(_expression(bound.value, SUM, bare_range=True))}" for bound in bounds)
             return kind + axes + ("?" if optional else "") + tail
 
 
@@ -73,9 +71,7 @@ def print_definition(node: ast.Definition | ast.Alias | ast.Use) -> str:
     """A top-level item with its documentation and decorators, ending in a line break."""
     if isinstance(node, ast.Use):
         return use_line(node) + "\n"
-    above = (_comment(node.doc) if node.doc else "") + "".join(
-        f"{line}\n" for line in decorator_lines(node.decorators)
-    )
+    above = (_comment(node.doc) if node.doc else "") + "".join(f"{line}\n" for line in decorator_lines(node.decorators))
     if isinstance(node, ast.Alias):
         return above + alias_lines(node) + "\n"
     line = one_line(node)
@@ -255,9 +251,7 @@ def _axis(axis: ast.Axis) -> str:
 
 
 # ------------------------------------------------------------------------------------------ expressions
-def _expression(
-    node: ast.Node, level: int = PIPELINE, tight: bool = False, bare_range: bool = False
-) -> list[str]:
+def _expression(node: ast.Node, level: int = PIPELINE, tight: bool = False, bare_range: bool = False) -> list[str]:
     """The pieces of an expression for a place that takes ``level``; ``tight``: products without blanks."""
     pieces, own = _with_level(node, tight)
     if own >= level or (bare_range and isinstance(node, ast.Range)):
@@ -369,9 +363,7 @@ def _item(item: ast.Expression | ast.Rest | ast.NamedIndex) -> list[str]:
     return _expression(item, OR)
 
 
-def _list(
-    items: list[list[str]], opener: str, closer: str, condition: ast.Expression | None = None
-) -> list[str]:
+def _list(items: list[list[str]], opener: str, closer: str, condition: ast.Expression | None = None) -> list[str]:
     pieces = [opener]
     for i, item in enumerate(items):
         pieces += [",", COMMA, *item] if i else item

@@ -40,9 +40,7 @@ def module(text: str) -> ast.Module:
 NAMES = st.sampled_from(["x", "loss", "use", "fn", "τ", "l1", "balancer", "objective", "pos_weight"])
 NUMBERS = st.integers(0, 10**20) | st.floats(0, allow_infinity=False, allow_nan=False)
 PLAIN = (
-    st.builds(ast.Number, NUMBERS)
-    | st.builds(ast.Name, NAMES)
-    | st.builds(ast.String, st.text("abc[)#' ", max_size=4))
+    st.builds(ast.Number, NUMBERS) | st.builds(ast.Name, NAMES) | st.builds(ast.String, st.text("abc[)#' ", max_size=4))
 )
 
 
@@ -51,9 +49,7 @@ def tuples(elements: st.SearchStrategy[ast.Node], low: int = 0, high: int = 3):
 
 
 def compared(inner: st.SearchStrategy[ast.Expression]) -> st.SearchStrategy[ast.Compare]:
-    pairs = st.lists(
-        st.tuples(st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), inner), min_size=1, max_size=3
-    )
+    pairs = st.lists(st.tuples(st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), inner), min_size=1, max_size=3)
     return st.builds(
         lambda first, rest: ast.Compare((first, *(x for _, x in rest)), tuple(op for op, _ in rest)),
         inner,
@@ -112,9 +108,7 @@ SIDE = st.one_of(
 BINDING = st.builds(
     ast.Binding, NAMES, st.none() | st.builds(ast.Axes, tuples(SIDE, 1), st.none() | EXPRESSIONS), EXPRESSIONS
 )
-DECORATORS = tuples(
-    st.builds(ast.Decorator, NAMES, tuples(st.builds(ast.Argument, EXPRESSIONS, st.none() | NAMES)))
-)
+DECORATORS = tuples(st.builds(ast.Decorator, NAMES, tuples(st.builds(ast.Argument, EXPRESSIONS, st.none() | NAMES))))
 DOC = st.lists(st.sampled_from(["", "One line.", "  indented", "# marked"]), max_size=3).map("\n".join)
 DEFINITION = st.builds(
     ast.Definition,
@@ -239,9 +233,7 @@ def test_format(path: Path, update_golden: bool) -> None:
     assert module(text) == module(before + "\n")
 
 
-CHUNKS = [
-    source.text[chunk.start : chunk.end] for source in map(read, FILES) for chunk in index_module(source)
-]
+CHUNKS = [source.text[chunk.start : chunk.end] for source in map(read, FILES) for chunk in index_module(source)]
 
 
 @given(data=st.data(), texts=st.lists(st.sampled_from(CHUNKS), min_size=1, max_size=3))

@@ -1,0 +1,146 @@
+"""What each error code means and how it is mended: the text of ``losslang explain LL0301``."""
+
+from __future__ import annotations
+
+EXPLANATIONS: dict[str, str] = {
+    # syntax
+    "LL0101": """\
+The text is no losslang. The caret stands where reading stopped; what is wrong is there or just before
+it. Often it is the notation of another language: powers are written ^, equality ==, choices `a if c else
+b`, and an expression ends where its line ends, unless brackets are open or the next line begins with + *
+/ or |.""",
+    "LL0102": """\
+There is nothing but blanks and comments where an expression or a definition is expected: an empty file,
+an empty string, a key of a config without a value.""",
+    "LL0103": """\
+An expression nests more levels of brackets and operators than the compiler reads. Give inner parts
+names: a binding is one line, and it does not count.""",
+    "LL0104": """\
+A bracket is not closed, is closed by one of another shape, or was never opened. The message points at
+both ends where it knows them.""",
+    # names
+    "LL0201": """\
+No loss or function has this name: not in the text itself, and not in the library. `losslang list` prints
+the library. A name that is not called is taken for an input of the objective, so a misspelt loss in a
+sum is found here too.""",
+    "LL0202": """\
+The loss has no parameter of this name. `losslang explain NAME` prints its signature. Every loss takes
+reduce=, mask=, ignore= and weight= beside its own parameters.""",
+    "LL0203": """\
+A name stands where only a few are known, and it is none of them: a value that the definition does not
+bind, a property that does not exist. In a definition every name is a parameter, a binding or another
+definition.""",
+    "LL0204": """\
+A bracket names an axis that the value in it does not have. Axes get their names from the types of the
+parameters: in `logits: logit[b, c]` they are b and c.""",
+    "LL0205": """\
+Two definitions, terms or bindings have one name, so a reference to it could mean either. Rename one; a
+term is named by its binding or with `as name`.""",
+    "LL0206": """\
+What stands behind | is no balancer. A balancer is a definition that begins with `balancer`; `losslang
+list` shows those of the library. --after takes the name of a pass of the compiler.""",
+    "LL0207": """\
+A parameter without a default was given nothing. Tensors that are left out become inputs of the objective
+under their own name; numbers, functions and networks have to be said.""",
+    "LL0208": """\
+There are more positional arguments than parameters that could take them. Each one fills the first free
+parameter of its kind: tensors take tensors, networks take networks. Name the argument to say which
+parameter is meant.""",
+    "LL0209": """\
+`use` names a module that the library does not have. A text reaches the library and itself, and reads no
+other file.""",
+    "LL0210": """\
+A definition, alias or binding is needed to compute itself, perhaps through others; the message names
+the circle. What a name had in the previous call is `last(name, init)`; a repeated step is a fold, not a
+call of itself.""",
+    # kinds, axes, shapes
+    "LL0301": """\
+A value of one kind is handed to what wants another: probabilities where logits belong, labels where
+scores belong. Both would run and give a wrong number. The only conversion that happens by itself is
+label to prob (one-hot); the hint says how to write any other.""",
+    "LL0302": """\
+Values that meet in one operation, or rows that are added, do not have the axes that they should. Say
+what is to become of the axis: reduce it, as in mean[j](x), or name it in the result.""",
+    "LL0303": """\
+Inputs are known by name: `pred` in two terms is one tensor. Here two terms want it at types that no
+tensor has at once. If two tensors are meant, give one of them another name: l1(pred=depth,
+target=depth_target).""",
+    "LL0304": """\
+Two values that are defined under different conditions meet in one elementwise operation. What the result
+would be where only one of them exists is not defined; reduce one of them first.""",
+    "LL0305": """\
+A parameter is outside the bounds that its type declares, or a learned one starts at a bound, where its
+gradient would vanish. The signature in `losslang explain NAME` shows the bounds.""",
+    "LL0306": """\
+An index variable runs over nothing: no tensor that it indexes says how far. Use it as an index, or bound
+it as in [k < n].""",
+    "LL0307": """\
+An argument is of a wrong sort: a string for a number, a number for a network, a tensor where a number
+has to be known when the objective is compiled.""",
+    "LL0308": """\
+A parameter takes one of a few words, and this is none of them. The words live in that parameter only, so
+they need no quotes.""",
+    "LL0309": """\
+The language has this construct, and the compiler does not take it here yet. The message says what it
+takes instead.""",
+    # objectives
+    "LL0401": """\
+Nothing is left to minimise: no loss stands in the text, or a part of the sum depends on no input. A
+constant has no gradient, so it cannot be meant.""",
+    "LL0402": """\
+What multiplies a loss is its weight, and a weight is a number, a schedule or `auto`. A tensor of weights
+for the elements of a loss is its modifier: l1(weight=w).""",
+    "LL0403": """\
+The function is better when it is higher, or says nothing about its direction, so minimising it would be
+a guess. Write what is to become small: 1 - ssim, or -si_sdr.""",
+    "LL0404": """\
+There are more terms than an objective can have. Terms of one kind belong into one loss over an axis of
+their own.""",
+    "LL0405": """\
+One objective is needed, and the file holds none, several, or not the one that was asked for. Choose with
+name= or --name. A config needs a key `objective` whose value is a text.""",
+    "LL0406": """\
+Definitions that use others several times, level upon level, stand for more than the compiler writes out.
+A sum over an axis says the same in one line.""",
+    # calls, at run time
+    "LL0501": """\
+The batch lacks an input. `objective.signature` lists all of them; where the batch has other names, bind=
+says so when the objective is compiled.""",
+    "LL0502": """\
+No term takes a tensor of this name. Keywords are checked so that a misspelt input does not go unnoticed;
+a batch given as one mapping may hold more than is needed.""",
+    "LL0503": """\
+An input has another number of dimensions than its type, or two inputs that share an axis have different
+extents along it. Broadcasting would hide this: [b] and [b, 1] make [b, b] without a word.""",
+    "LL0504": """\
+A tensor has another dtype than its kind: class numbers have to be integers, masks bool, everything else
+floating.""",
+    "LL0505": """\
+A label is not one of the classes. The axis that labels index says how many there are: labels: label[b] <
+c. Labels that mean "none" are left out with ignore=-100.""",
+    "LL0506": """\
+The total is infinite or not a number. The message names the first input, else the first term that is so.
+This is looked for only where check_finite=True, since it waits for the device.""",
+    "LL0507": """\
+The inputs of one call lie on different devices. Move them to one, as for any operation of torch.""",
+    "LL0508": """\
+Values are outside the range that their kind declares: probabilities below 0 or above 1, an image of
+bytes where 0..1 is declared, rows of a unit that have not length 1. Declared ranges are converted, never
+guessed.""",
+    "LL0509": """\
+The default backend compiles with inductor, which needs a C++ compiler for the CPU. Install one, or
+compile the objective with backend="eager", which gives the same values.""",
+    # networks
+    "LL0601": """\
+No feature network has this name. Known are vgg16 (vgg), alexnet (alex) and squeezenet1_1 (squeeze).""",
+    "LL0602": """\
+The weights of a network are on no path and could not be downloaded. Put the file where the message says,
+set LOSSLANG_CACHE to its folder, give a path as in vgg(weights="file.pth"), or, for tests, random ones:
+vgg(weights=random(seed=0)).""",
+    "LL0603": """\
+A file of weights is not the one that was expected: its digest differs. Delete it; it is downloaded anew.""",
+    "LL0604": """\
+A file of weights lacks tensors of the network, or has them in other shapes or dtypes. It has to be a
+state dict under torchvision's names.""",
+}
+"""A few sentences for each code of `diagnostics.CODES`; a test holds the two equal."""
