@@ -1,0 +1,201 @@
+"""The body of a definition: index variables, bindings, stacks, the result and its filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from losslang.diagnostics import error
+from losslang.ir import ops
+from losslang.sema.brackets import conditions, declare_ranges
+from losslang.sema.elementwise import lift, tensor
+from losslang.sema.modifiers import Rows
+from losslang.sema.parameters import slot
+from losslang.sema.scope import Scope
+from losslang.sema.values import Auto, AxisSet, Condition, Listed, Tensor, Value, axes_text, describe
+from losslang.source import Span
+from losslang.syntax import ast
+from losslang.types import INT, Axes, Axis
+
+
+def evaluate_body(definition: ast.Definition, scope: Scope) -> Rows:
+    """The rows and the normaliser that a definition gives in the scope of a call."""
+    _learn_variables(definition, scope)
+    for binding in definition.bindings:
+        scope.values[binding.name] = bind_value(binding, scope)
+    value = scope.session.evaluate(definition.value, scope)
+    if definition.result is not None:
+        value = lift([value], lambda single: _result(single[0], definition, scope), definition.value.span)
+    normaliser = None
+    if definition.normaliser is not None:
+        normaliser = tensor(scope.session.evaluate(definition.normaliser, scope), definition.normaliser.span)
+    return Rows(value, normaliser)
+
+
+def _learn_variables(definition: ast.Definition, scope: Scope) -> None:
+    """Index variables of parameters are known before they are compared: ``i != j and labels[i] == labels[j]``."""
+    declared = {
+        p.name: p.type.groups[-1] for p in definition.parameters if isinstance(p.type, ast.TensorType) and p.type.groups
+    }
+    for expression in (*(b.value for b in definition.bindings), *_filters(definition), definition.value):
+        for node in indices(expression):
+            base = node.base.name if isinstance(node.base, ast.Name) else None
+            for place, item in enumerate(node.items):
+                if base not in declared or not isinstance(item, ast.Name) or place >= len(declared[base]):
+                    continue
+                axes = scope.axes.get(declared[base][place].name or "", ())
+                known = item.name in scope.axes or item.name in scope.values
+                if len(axes) == 1 and not known and not _is_binding(item.name, definition):
+                    scope.variable(item.name, axes[0])
+
+
+def _is_binding(name: str, definition: ast.Definition) -> bool:
+    return any(binding.name == name for binding in definition.bindings)
+
+
+def _filters(definition: ast.Definition) -> list[ast.Expression]:
+    found = [b.axes.filter for b in definition.bindings if b.axes is not None and b.axes.filter is not None]
+    if definition.result is not None and definition.result.filter is not None:
+        found.append(definition.result.filter)
+    return found
+
+
+def indices(expression: ast.Expression) -> list[ast.Index]:
+    """Every index expression inside, in order of the text."""
+    found: list[ast.Index] = []
+    stack: list[object] = [expression]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Index):
+            found.append(node)
+        if isinstance(node, ast.Node):
+            for name in type(node).__dataclass_fields__:
+                value = getattr(node, name)
+                stack += value if isinstance(value, tuple) else [value]
+        elif isinstance(node, tuple):
+            stack += node
+    return sorted(found, key=lambda node: node.span.start)
+
+
+def bind_value(binding: ast.Binding, scope: Scope) -> Value:
+    """The value of ``name[axes if filter] = expression``."""
+    if binding.axes is None:
+        return scope.session.evaluate(binding.value, scope)
+    declare_ranges(binding.axes.axes, scope)
+    names = [axis.name or "" for axis in binding.axes.axes]
+    if names[0] in scope.lists:
+        return _per_element(binding, names[0], scope)
+    if isinstance(binding.value, ast.ListOf):
+        value = _stack(binding.value, names, scope)
+    else:
+        value = scope.session.evaluate(binding.value, scope)
+    if isinstance(value, Listed):
+        return Listed(names[0], value.items)
+    x = tensor(value, binding.span)
+    x = replace(x, order=_declared_order(names, x, scope, binding.axes.span))
+    if binding.axes.filter is not None:
+        x = replace(x, domain=(*x.domain, *_filter(binding.axes.filter, scope)))
+    return x
+
+
+def _per_element(binding: ast.Binding, axis: str, scope: Scope) -> Value:
+    """A binding over a list axis: ``auto`` there is one learned number for each element."""
+    value = scope.session.evaluate(binding.value, scope)
+    elements = scope.lists[axis]
+    if isinstance(value, Auto):
+        keys = [scope.session.key(f"{scope.path}.{binding.name}.{element}") for element in elements]
+        return Listed(axis, tuple(slot(key, value.init or 0.0) for key in keys))
+    return value if isinstance(value, Listed) else Listed(axis, (value,) * len(elements))
+
+
+def _declared_order(names: Sequence[str], x: Tensor, scope: Scope, span: Span) -> Axes:
+    """The axes on the left come first, in their order; those not named there follow."""
+    declared = tuple(axis for name in names for axis in scope.find(name, x.order, span))
+    foreign = tuple(axis for axis in x.order if not scope.sees(axis) and axis not in declared)
+    unnamed = tuple(axis for axis in scope.visible(x.order) if axis not in declared)
+    return (*foreign, *declared, *unnamed)
+
+
+def _stack(node: ast.ListOf, names: Sequence[str], scope: Scope) -> Value:
+    """``z[v, i] = [z1, z2]``: the axis on the left that the items lack is the new one."""
+    items = [scope.session.evaluate(item, scope) for item in node.items if not isinstance(item, ast.Rest)]
+    if not items:
+        raise error(
+            "LL0302", "an empty list has no shape", node.span, expected="one element or more", hint="write it: [x, y]"
+        )
+    tensors = [tensor(item, node.span) for item in items]
+    known = {axis for x in tensors for axis in x.order}
+    own = {axis.name for axis in known if scope.made(axis)} | {scope.local.get(axis) for axis in known}
+    new = [
+        name
+        for name in names
+        if not name.startswith("...") and name not in own and not set(scope.axes.get(name, ())) & known
+    ]
+    if len(new) != 1:
+        raise error(
+            "LL0302",
+            "a list is stacked along one new axis, named on the left",
+            node.span,
+            expected="one axis that the elements do not have",
+            found=", ".join(new) or "none",
+            hint="on the left stand the new axis and those of the elements: z[v, i] = [z1, z2]",
+        )
+    axis = scope.stacked(new[0], len(tensors))
+    if any(set(x.domain) != set(tensors[0].domain) for x in tensors):
+        raise error(
+            "LL0304",
+            "values with different filters cannot be stacked",
+            node.span,
+            expected="values that are defined for the same elements",
+            hint="reduce them first",
+        )
+    orders = [axis, *(a for x in tensors for a in x.order)]
+    stacked = ops.stack(axis, [x.node for x in tensors])
+    return Tensor(stacked, tuple(dict.fromkeys(orders)), tensors[0].domain, tensors[0].kind)
+
+
+def _result(value: Value, definition: ast.Definition, scope: Scope) -> Value:
+    assert definition.result is not None
+    x = tensor(value, definition.value.span)
+    declared: list[Axis] = []
+    consumed = {name for v in scope.values.values() if isinstance(v, AxisSet) for name in v.names}
+    for axis in definition.result.axes:
+        if axis.is_rest and axis.name not in scope.axes:
+            continue
+        if axis.name in consumed and not set(scope.axes.get(axis.name or "", ())) & set(x.order):
+            continue  # the call chose to reduce it: dice(over=[b, ...]) has no rows of b
+        declared += scope.find(axis.name or "", x.order, axis.span)
+    order = [axis for axis in x.order if axis not in declared]
+    stray = [axis for axis in order if scope.sees(axis)]
+    if stray:
+        raise error(
+            "LL0302",
+            f"the result also has the axis '{scope.name_of(stray[0])}'",
+            definition.value.span,
+            expected=axes_text(tuple(declared)),
+            found=axes_text(x.order),
+            hint=f"reduce it: mean[{scope.name_of(stray[0])}](...)",
+        )
+    x = replace(x, order=(*order, *declared))
+    if definition.result.filter is not None:
+        x = replace(x, domain=(*x.domain, *_filter(definition.result.filter, scope)))
+    return x
+
+
+def _filter(expression: ast.Expression, scope: Scope) -> list[Condition]:
+    value = tensor(scope.session.evaluate(expression, scope), expression.span)
+    if value.node.dtype != "bool":
+        raise error(
+            "LL0307",
+            "a filter is a condition",
+            expression.span,
+            expected="a comparison, such as x > 0",
+            found=describe(value),
+            hint=f"compare it: {expression.span.text} > 0",
+        )
+    return conditions(value.node)
+
+
+def iota(axes: Axes) -> Tensor:
+    """An axis's index variable as a value."""
+    return Tensor(ops.iota(axes[0]), axes, kind=INT, bound=axes[0])

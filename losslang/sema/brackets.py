@@ -1,0 +1,386 @@
+"""What stands in brackets: reductions and maps over named axes, and pointwise indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from losslang.diagnostics import error
+from losslang.ir import nodes as ir
+from losslang.ir import ops
+from losslang.ir.nodes import Node
+from losslang.sema.elementwise import lift, operate, tensor
+from losslang.sema.scope import Scope
+from losslang.sema.values import AxisSet, Condition, Listed, Static, Tensor, Value, describe, merge_orders
+from losslang.source import Span
+from losslang.syntax import ast
+from losslang.types import BOOL, INT, REAL, Axes, Axis, Kind
+
+Item = ast.Expression | ast.Rest | ast.NamedIndex
+Reducer = Callable[[Node, Axes, Node | None], Node]
+
+
+def _monoid(name: str) -> Reducer:
+    return lambda x, over, mask: ops.reduce(name, x, over, mask)
+
+
+def _count(x: Node, over: Axes, mask: Node | None) -> Node:
+    holds = x if mask is None else ops.apply("and", x, mask)
+    return ops.reduce("sum", holds, over)
+
+
+def _variance(x: Node, over: Axes, mask: Node | None) -> Node:
+    centred = ops.apply("sub", x, ops.mean(x, over, mask))
+    return ops.mean(ops.apply("mul", centred, centred), over, mask)
+
+
+def _std(x: Node, over: Axes, mask: Node | None) -> Node:
+    return ops.apply("sqrt", _variance(x, over, mask))
+
+
+def _logmeanexp(x: Node, over: Axes, mask: Node | None) -> Node:
+    count = ops.sizes(over, x) if mask is None else ops.reduce("sum", mask, over)
+    return ops.apply("sub", ops.reduce("logsumexp", x, over, mask), ops.apply("log", count))
+
+
+REDUCTIONS: dict[str, Reducer] = {
+    "sum": _monoid("sum"),
+    "mean": ops.mean,
+    "max": _monoid("max"),
+    "min": _monoid("min"),
+    "logsumexp": _monoid("logsumexp"),
+    "logmeanexp": _logmeanexp,
+    "any": _monoid("any"),
+    "all": _monoid("all"),
+    "count": _count,
+    "argmax": _monoid("argmax"),
+    "var": _variance,
+    "std": _std,
+}
+
+
+def _log_softmax(x: Node, over: Axes, mask: Node | None) -> Node:
+    return ops.apply("sub", x, ops.reduce("logsumexp", x, over, mask))
+
+
+def _softmax(x: Node, over: Axes, mask: Node | None) -> Node:
+    return ops.apply("exp", _log_softmax(x, over, mask))
+
+
+MAPS: dict[str, tuple[Reducer, str]] = {
+    "log_softmax": (_log_softmax, "logprob"),
+    "softmax": (_softmax, "prob"),
+}
+"""Maps that keep their axes, and the kind of their result."""
+
+
+# ------------------------------------------------------------------------------------------ reductions and maps
+def bracketed(
+    name: str,
+    items: Sequence[Item],
+    condition: ast.Expression | None,
+    argument: ast.Expression,
+    scope: Scope,
+    span: Span,
+) -> Value:
+    """``name[items if condition](argument)`` for a reduction or a map."""
+    declare_ranges(items, scope)
+    value = scope.session.evaluate(argument, scope)
+    return _over(name, items, condition, value, scope, span)
+
+
+def _over(
+    name: str, items: Sequence[Item], condition: ast.Expression | None, value: Value, scope: Scope, span: Span
+) -> Value:
+    if isinstance(value, Listed):
+        named = [item for item in items if isinstance(item, ast.Name) and item.name == value.axis]
+        rest = [item for item in items if item not in named]
+        inner = value
+        if rest or not named:
+            rows = tuple(_over(name, rest, condition, item, scope, span) for item in value.items)
+            inner = Listed(value.axis, rows)
+        return _fold_list(name, inner, span) if named else inner
+    x = tensor(value, span)
+    where = None if condition is None else tensor(scope.session.evaluate(condition, scope), condition.span)
+    if where is not None and where.node.dtype != "bool":
+        raise error("LL0307", "a filter is a condition", span, expected="bool", found=describe(where))
+    over = bracket_axes(items, x.order if where is None else merge_orders([x.order, where.order]), scope)
+    inner, outer = split_domain(x.domain, over)
+    mask = conjunction([*(c.node for c in inner), *([] if where is None else [where.node])])
+    if name in MAPS:
+        function, kind = MAPS[name]
+        return Tensor(function(x.node, over, mask), x.order, x.domain, Kind(kind))
+    node = REDUCTIONS[name](_checked(name, x, span), over, mask)
+    extra = () if where is None else tuple(axis for axis in where.order if axis not in x.order)
+    order = tuple(axis for axis in (*x.order, *extra) if axis not in over)
+    bound = over[0] if name == "argmax" else None
+    kind = INT if node.dtype == "int" else BOOL if node.dtype == "bool" else REAL
+    return Tensor(node, order, outer, kind, bound)
+
+
+def _checked(name: str, x: Tensor, span: Span) -> Node:
+    if name in ("any", "all", "count") and x.node.dtype != "bool":
+        raise error("LL0307", f"{name} wants conditions", span, expected="bool", found=describe(x))
+    return (
+        ops.apply("real", x.node) if x.node.dtype == "bool" and name in ("max", "min", "mean", "logsumexp") else x.node
+    )
+
+
+def _fold_list(name: str, value: Listed, span: Span) -> Value:
+    """A reduction over a list axis: it is unrolled."""
+    operation = {"sum": "add", "mean": "add", "max": "max", "min": "min"}.get(name)
+    if operation is None:
+        raise error(
+            "LL0309",
+            f"{name} over a list axis is not supported",
+            span,
+            expected="sum, mean, max or min",
+            found=name,
+            hint="elements of a list may differ in shape: reduce each of them first",
+        )
+    total = value.items[0]
+    for item in value.items[1:]:
+        total = operate(operation, [total, item], span)
+    return operate("div", [total, Static(len(value.items))], span) if name == "mean" else total
+
+
+MAX_RANGE = 1_000_000
+"""The extent of an index variable over numbers."""
+
+
+def declare_ranges(items: Sequence[Item | ast.Axis], scope: Scope) -> None:
+    """``k < n`` gives a new variable its range: an axis's extent or a number."""
+    for item in items:
+        match item:
+            case ast.Compare(operands=(ast.Name() as name, limit), ops=("<",)):
+                _declare_range(name.name, limit, scope)
+            case ast.Axis(name=str() as name, bound=limit) if limit is not None:
+                _declare_range(name, limit, scope)
+            case _:
+                pass
+
+
+def _declare_range(name: str, limit: ast.Expression, scope: Scope) -> None:
+    if isinstance(limit, ast.Name) and limit.name in scope.axes and len(scope.axes[limit.name]) == 1:
+        scope.variable(name, scope.axes[limit.name][0])
+        return
+    value = scope.session.evaluate(limit, scope)
+    if not isinstance(value, Static) or not isinstance(value.value, int) or not 1 <= value.value <= MAX_RANGE:
+        raise error(
+            "LL0306",
+            f"the range of '{name}' is an axis or a whole number",
+            limit.span,
+            expected=f"an axis, or 1 to {MAX_RANGE}",
+            found=describe(value),
+            hint=f"{name} < 10, or {name} < c where c is an axis",
+        )
+    scope.stacked(name, value.value)
+
+
+def bracket_axes(items: Sequence[Item], order: Axes, scope: Scope) -> Axes:
+    """The axes that a bracket names, for a value with this order."""
+    found: list[Axis] = []
+    for item in items:
+        match item:
+            case ast.Rest():
+                found += [axis for axis in scope.find(f"...{item.name}", order, item.span) if axis not in found]
+            case ast.Name() if isinstance(scope.values.get(item.name), AxisSet):
+                names = scope.values[item.name]
+                assert isinstance(names, AxisSet)
+                found += [axis for name in names.names for axis in scope.find(name, order, item.span)]
+            case ast.Name():
+                found += scope.find(item.name, order, item.span)
+            case ast.Compare(operands=(ast.Name() as name, _), ops=("<",)):
+                found += scope.axes[name.name]
+            case _:
+                raise error("LL0204", "a bracket names axes", item.span, expected="axis names, such as [b, c]")
+    return tuple(found)
+
+
+def conjunction(nodes: Sequence[Node]) -> Node | None:
+    """All conditions together, or None where there is none."""
+    if not nodes:
+        return None
+    whole = nodes[0]
+    for node in nodes[1:]:
+        whole = ops.apply("and", whole, node)
+    return whole
+
+
+def split_domain(domain: tuple[Condition, ...], over: Axes) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
+    """The conditions that a reduction over axes consumes, and those that stay on its result."""
+    inner = tuple(condition for condition in domain if set(condition.node.axes) & set(over))
+    return inner, tuple(condition for condition in domain if condition not in inner)
+
+
+def conditions(node: Node) -> list[Condition]:
+    """A condition as its conjuncts."""
+    if ops.is_op(node, "and"):
+        return [c for arg in node.args for c in conditions(arg)]
+    return [] if ops.is_const(node) and node.value else [Condition(node)]  # type: ignore[attr-defined]
+
+
+# ------------------------------------------------------------------------------------------ indexing
+def indexed(node: ast.Index, scope: Scope) -> Value:
+    """``base[items]``: pointwise."""
+    base = scope.session.evaluate(node.base, scope)
+    if node.filter is not None:
+        raise error("LL0309", "a filter belongs to a reduction or a binding, not to an index", node.filter.span)
+    return _index(base, node.items, scope, node.span)
+
+
+def _index(base: Value, items: Sequence[Item], scope: Scope, span: Span) -> Value:
+    if isinstance(base, Listed):
+        return _index_list(base, items, scope, span)
+    x = tensor(base, span)
+    positions: dict[Axis, Tensor] = {}
+    free = list(scope.visible(x.order))
+    for item in items:
+        if isinstance(item, ast.Rest):
+            break
+        axis, position = _position(item, x, free, scope, span)
+        positions[axis] = position
+    return take(x, positions, scope)
+
+
+def _position(item: Item, x: Tensor, free: list[Axis], scope: Scope, span: Span) -> tuple[Axis, Tensor]:
+    """The axis that an item indexes, and where."""
+    if isinstance(item, ast.NamedIndex):
+        found = [axis for axis in scope.find(item.name, x.order, item.span) if axis in x.order]
+        if len(found) != 1:
+            raise error("LL0204", f"this value has no axis '{item.name}'", item.span, found=describe(x))
+        if found[0] in free:
+            free.remove(found[0])
+        return found[0], _place(item.value, found[0], scope)
+    assert not isinstance(item, ast.Rest)
+    typed = _typed(item, x, scope)
+    if typed is not None:
+        return typed
+    if not free:
+        raise error(
+            "LL0302",
+            "more indices than the value has axes",
+            item.span,
+            expected=f"{len(scope.visible(x.order))} or fewer",
+            found=describe(x),
+            hint="an index that names its axis: x[c=i]",
+        )
+    axis = free.pop(0)
+    return axis, _place(item, axis, scope)
+
+
+def _typed(item: ast.Expression, x: Tensor, scope: Scope) -> tuple[Axis, Tensor] | None:
+    """An integer whose type names its axis (``labels < c``) finds it by itself."""
+    if isinstance(item, ast.Name) and item.name in scope.axes and item.name not in scope.values:
+        return None
+    if isinstance(item, ast.Name) and item.name not in scope.values:
+        return None
+    value = scope.session.evaluate(item, scope)
+    if not isinstance(value, Tensor) or value.bound is None:
+        return None
+    matches = [axis for axis in x.order if axis.root == value.bound.root]
+    return (matches[0], value) if len(matches) == 1 else None
+
+
+def _place(item: ast.Expression, axis: Axis, scope: Scope) -> Tensor:
+    if isinstance(item, ast.Name) and item.name not in scope.values:
+        variables = scope.variable_over(item.name, axis)
+        if len(variables) == 1:
+            return Tensor(ops.iota(variables[0]), variables, kind=INT, bound=variables[0])
+    value = tensor(scope.session.evaluate(item, scope), item.span)
+    if value.node.dtype != "int":
+        raise error("LL0307", "an index is an integer", item.span, expected="int", found=describe(value))
+    if isinstance(value.node, ir.Const):
+        _check_place(int(value.node.value), axis, item.span)
+    return value
+
+
+def _check_place(place: int, axis: Axis, span: Span) -> None:
+    """A place that is written out is inside its axis, as far as the extent is known."""
+    if axis.rest:
+        raise error(
+            "LL0309",
+            "the dimensions '...' have no single place",
+            span,
+            expected="an axis with a name",
+            found=f"place {place} of '...'",
+            hint="name the axis: declare x: real[b, c] in place of real[b, ...]",
+        )
+    size = axis.root.size
+    if place < 0 or (size is not None and place >= size):
+        raise error(
+            "LL0305",
+            f"there is no place {place} on axis '{axis}'",
+            span,
+            expected=f"0 to {size - 1}" if size is not None else "0 or more",
+            found=str(place),
+            hint=f"the last place is size({axis}) - 1" if place < 0 else None,
+        )
+
+
+def _index_list(base: Listed, items: Sequence[Item], scope: Scope, span: Span) -> Value:
+    first, *rest = items
+    inner: Sequence[Item] = rest
+    chosen: Value = base
+    match first:
+        case ast.NamedIndex(name=base.axis, value=ast.Number(value=int() as place)):
+            chosen = _element(base, place, span)
+        case ast.Name(name=name) if name in scope.lists.get(base.axis, ()):
+            chosen = base.items[scope.lists[base.axis].index(name)]
+        case ast.Name(name=base.axis):
+            pass
+        case ast.Number(value=int() as place):
+            chosen = _element(base, place, span)
+        case _:
+            inner = items
+    return lift([chosen], lambda single: _index(single[0], inner, scope, span) if inner else single[0], span)
+
+
+def _element(base: Listed, place: int, span: Span) -> Value:
+    if place >= len(base.items):
+        raise error(
+            "LL0305",
+            f"there is no element {place}",
+            span,
+            expected=f"0 to {len(base.items) - 1}",
+            found=str(place),
+            hint=f"the list over '{base.axis}' has {len(base.items)} elements",
+        )
+    return base.items[place]
+
+
+def take(x: Tensor, positions: dict[Axis, Tensor], scope: Scope) -> Tensor:
+    """Pointwise indexing of a value: node, order and domain."""
+    nodes = {axis: position.node for axis, position in positions.items()}
+    order: list[Axis] = []
+    for axis in x.order:
+        for new in positions[axis].order if axis in positions else (axis,):
+            if new not in order:
+                order.append(new)
+    domain = [
+        Condition(part.node, condition.mask)
+        for condition in x.domain
+        for part in conditions(always(ops.index(condition.node, nodes)))
+    ]
+    for axis, position in positions.items():
+        if _may_leave(position):
+            inside = ops.apply("and", ops.apply("le", ops.const(0), position.node), _below(position.node, axis))
+            domain += [Condition(part.node, True) for part in conditions(always(inside))]
+    bound = next((positions[a].order[0] for a in positions if a == x.bound and len(positions[a].order) == 1), x.bound)
+    return replace(x, node=ops.index(x.node, nodes), order=tuple(order), domain=tuple(domain), bound=bound)
+
+
+def _below(position: Node, axis: Axis) -> Node:
+    return ops.apply("lt", position, ops.size(axis))
+
+
+def _may_leave(position: Tensor) -> bool:
+    """Whether an index is arithmetic on variables (``h + 1``): what falls outside is absent. Data must be in range."""
+    arithmetic = all(isinstance(n, (ir.Op, ir.Iota, ir.Const, ir.Size)) for n in ir.topological([position.node]))
+    return arithmetic and isinstance(position.node, ir.Op)
+
+
+def always(condition: Node) -> Node:
+    """``true`` in place of a condition on one short axis that holds everywhere."""
+    values = ops.enumerate_static(condition)
+    return ops.const(True) if values is not None and all(values) else condition

@@ -1,0 +1,538 @@
+"""From a parsed text to the IR: plans the terms, finds the inputs, evaluates each term to its nodes.
+
+Non-goals: nothing is optimised, and passes are only recorded; a pass is a function of the IR.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from losslang.diagnostics import LosslangError, at_call, did_you_mean, error
+from losslang.ir import nodes as ir
+from losslang.ir import ops
+from losslang.sema import body, calls, modifiers, parameters, wellformed
+from losslang.sema.brackets import conjunction
+from losslang.sema.elementwise import tensor
+from losslang.sema.evaluate import evaluate
+from losslang.sema.inputs import Inputs, is_input
+from losslang.sema.modules import LIBRARY_ONLY, Environment, environment
+from losslang.sema.resolve import sort_of
+from losslang.sema.scope import Scope, Session
+from losslang.sema.terms import Frame, Part, Piped, Plan, expand_aliases, is_auto, names
+from losslang.sema.values import Auto, Function, Listed, Static, Tensor, Value, describe
+from losslang.source import Source, Span
+from losslang.syntax import ast, parser
+from losslang.types import Axes
+
+
+@dataclass(frozen=True)
+class Program:
+    """A text that holds one objective: its names and its expression, with what its header declares."""
+
+    name: str
+    environment: Environment
+    expression: ast.Expression
+    parameters: tuple[ast.Parameter, ...] = ()
+    bindings: tuple[ast.Binding, ...] = ()
+
+
+def program(source: Source, name: str | None = None) -> Program:
+    """The objective in a text: an expression, or a file (``name`` chooses where it holds several).
+
+    Raises:
+        LosslangError: for syntax, and LL0405 where no single objective is meant.
+    """
+    if not parser.is_module(source):
+        return Program("objective", LIBRARY_ONLY, parser.parse_expression(source))
+    module = parser.parse_module(source)
+    wellformed.check(module)
+    env = environment(module)
+    found = {
+        item.name: item for item in module.items if isinstance(item, ast.Definition) and item.keyword == "objective"
+    }
+    chosen = found.get(name) if name is not None else next(iter(found.values())) if len(found) == 1 else None
+    if chosen is None:
+        raise _no_objective(source, name, list(found))
+    return Program(chosen.name, env, chosen.value, chosen.parameters, chosen.bindings)
+
+
+def _no_objective(source: Source, name: str | None, found: list[str]) -> LosslangError:
+    if name is not None:
+        return error(
+            "LL0405",
+            f"{source.name} has no objective '{name}'",
+            expected="one of " + ", ".join(found) if found else "an objective",
+            found=name,
+            hint=did_you_mean(name, found) or "name= chooses among the objectives of a file",
+        )
+    if not found:
+        return error(
+            "LL0405",
+            f"{source.name} has no objective",
+            expected="one objective",
+            found="none",
+            hint="add one: objective main(): l1 + 0.5*mse",
+        )
+    return error(
+        "LL0405",
+        f"{source.name} has several objectives",
+        expected="name=" + " or ".join(found),
+        found=f"{len(found)} objectives",
+        hint=f"choose one: name='{found[0]}'",
+    )
+
+
+def elaborate(source: Source, name: str | None = None) -> ir.Objective:
+    """The IR of a text.
+
+    Raises:
+        LosslangError: with every error found; one term's error does not hide another's.
+    """
+    try:
+        return _elaborate(program(source, name))
+    except RecursionError:
+        # calls within calls, each of them written out: no text says how deep they go before they are evaluated
+        raise error(
+            "LL0103",
+            "the definitions call each other too deeply",
+            expected="fewer levels of calls",
+            hint="give parts of them to the objective as bindings",
+        ) from None
+
+
+def _elaborate(text: Program) -> ir.Objective:
+    frame = _frame(text)
+    plan = Plan(frame)
+    plan.add(_expanded(text.expression, frame))
+    found = _inputs(text, frame, plan)
+    inputs = found.resolve()
+    objective = _objective(text, frame, plan, inputs)
+    if not objective.inputs:
+        raise error(
+            "LL0401",
+            "the objective depends on no input",
+            plan.parts[0].span,
+            expected="a loss of a tensor that each call brings",
+            hint="leave tensors out and they become inputs: l1 is l1(pred, target)",
+        )
+    unused = {name for name, node in inputs.items() if node not in objective.inputs}
+    # axes are numbered as the inputs come: an input that nothing uses may not count
+    return _objective(text, frame, plan, found.resolve(unused)) if unused else objective
+
+
+def _objective(text: Program, frame: Frame, plan: Plan, inputs: dict[str, ir.Input]) -> ir.Objective:
+    session = Session(evaluate, frame.sort)
+    scope = _root(frame, inputs, session)
+    if any(piped.pipe.name == EXPLICIT for piped in plan.piped):
+        _show_terms(plan, scope)
+    _bindings(text, frame, plan, scope)
+    terms = _terms(plan, scope)
+    _check_rows(plan, terms)
+    objective = ir.Objective(text.name, (), tuple(terms))
+    for piped in plan.piped:
+        objective = _piped(piped, objective, scope, frame)
+    objective = _auto_weights(objective, plan, session)
+    _check_total(objective, plan)
+    used = set(ir.topological(objective.roots()))
+    ordered = tuple(node for name, node in inputs.items() if node in used or name in frame.declared)
+    return replace(objective, inputs=ordered, learned=tuple(session.keys))
+
+
+def _frame(text: Program) -> Frame:
+    """The scalars, bindings and declared tensors of an objective's header."""
+    declared = frozenset(p.name for p in text.parameters if is_input(p))
+    types = [p.type for p in text.parameters if isinstance(p.type, ast.TensorType)]
+    axes = frozenset(axis.name for t in types for group in t.groups for axis in group if axis.name)
+    frame = Frame(text.environment, declared=declared, axes=axes)
+    for parameter in text.parameters:
+        if sort_of(parameter) == "number" and parameter.default is not None:
+            session = Session(evaluate, frame.sort)
+            scope = Scope(text.environment, session, "objective", values=frame.values)
+            value = evaluate(parameter.default, scope)
+            frame.values[parameter.name] = (
+                parameters.slot(parameter.name, value.init or 0.0, value.lower, value.upper)
+                if isinstance(value, Auto)
+                else value
+            )
+    for binding in text.bindings:
+        frame.bind(binding.name, _expanded(binding.value, frame))
+    return frame
+
+
+def _expanded(expression: ast.Expression, frame: Frame) -> ast.Expression:
+    return expand_aliases(expression, frame.environment)
+
+
+def _inputs(text: Program, frame: Frame, plan: Plan) -> Inputs:
+    found = Inputs(frame)
+    found.declare(text.parameters)
+    _all(plan.parts, lambda part: found.collect(part.body))
+    return found
+
+
+def _all(parts: Sequence[Part], action: Callable[[Part], object]) -> list[object]:
+    """Do something with every term and raise all their errors together."""
+    results: list[object] = []
+    errors: list[LosslangError] = []
+    for part in parts:
+        try:
+            results.append(action(part))
+        except LosslangError as problem:
+            errors.append(problem)
+    if errors:
+        raise LosslangError([d for problem in errors for d in problem.diagnostics])
+    return results
+
+
+def _root(frame: Frame, inputs: dict[str, ir.Input], session: Session) -> Scope:
+    def implicit(name: str) -> Tensor | None:
+        node = inputs.get(name)
+        return None if node is None else Tensor(node, node.dims, (), node.kind, node.bound)
+
+    axes = [axis for node in inputs.values() for axis in (*node.dims, node.bound) if axis is not None]
+    session.named.update({axis.name: axis for axis in axes})
+    named: dict[str, Axes] = {f"...{axis.name}" if axis.rest else axis.name: (axis,) for axis in axes}
+    rests = list({axis for axis in axes if axis.rest})
+    if len(rests) == 1:
+        named["..."] = (rests[0],)
+    values: dict[str, Value] = {
+        **{name: found for name in inputs if (found := implicit(name))},
+        **frame.values,
+    }
+    return Scope(frame.environment, session, "", axes=named, values=values, implicit=implicit)
+
+
+def _bindings(text: Program, frame: Frame, plan: Plan, scope: Scope) -> None:
+    """Evaluate formulas, and losses that stand inside expressions; a loss that is a term keeps its rows until then."""
+    mentioned = [n for b in text.bindings for n in names(b.value)] + list(names(text.expression))
+    inner = {name.name for name in mentioned if name.span.start not in plan.direct}
+    for binding in text.bindings:
+        if binding.name in inner or binding.name in frame.formulas or binding.axes is not None:
+            value = body.bind_value(binding, replace(scope, path=binding.name))
+            if isinstance(value, Auto):
+                value = parameters.slot(binding.name, value.init or 0.0, value.lower, value.upper)
+            scope.values[binding.name] = value
+
+
+def _terms(plan: Plan, scope: Scope) -> list[ir.Term]:
+    if not plan.parts:
+        raise error("LL0401", "the objective has no terms", expected="a loss, such as focal(gamma=2)")
+    return [t for t in _all(plan.parts, lambda part: _term(part, scope)) if isinstance(t, ir.Term)]
+
+
+def _term(part: Part, scope: Scope) -> ir.Term:
+    inner = replace(scope, path=part.name, axes=dict(scope.axes), values=dict(scope.values))
+    rows = _rows(part.body, inner)
+    value = modifiers.reduced(rows, part.span)
+    _check_direction(part, inner)
+    weight = _weight(part, inner)
+    return ir.Term(part.name, weight, value.node)
+
+
+def _check_rows(plan: Plan, terms: Sequence[ir.Term]) -> None:
+    """Rows have no total with anything else."""
+    for part, term in zip(plan.parts, terms, strict=True):
+        if term.value.axes and len(terms) > 1:
+            raise error(
+                "LL0302",
+                f"'{term.name}' is not reduced, and stands beside other terms",
+                part.span,
+                expected="one number for each term",
+                found=f"rows over {', '.join(map(str, term.value.axes))}",
+                hint="reduce=none is for an objective of one term",
+            )
+
+
+def _rows(body: ast.Expression, scope: Scope) -> modifiers.Rows:
+    """The rows of a term: of a single call with its normaliser and modifiers, else of the whole expression."""
+    callee, arguments, items = body, (), ()
+    match body:
+        case ast.Call(callee=ast.Name("rows"), arguments=(ast.Argument(value, None),)):
+            return modifiers.Rows(evaluate(value, scope), reduce="none")  # how the IR's text says reduce=none
+        case _:
+            pass
+    if isinstance(body, ast.Call):
+        callee, arguments = body.callee, body.arguments
+    if isinstance(callee, ast.Index):
+        callee, items = callee.base, callee.items
+    if isinstance(callee, ast.Name) and callee.name not in scope.values:
+        item = scope.environment.find(callee.name)
+        if isinstance(item, ast.Definition) and item.keyword in ("loss", "fn"):
+            function = Function(item, scope.environment.home(item))
+            return calls.call(function, arguments, scope, body.span, items)
+    return modifiers.Rows(evaluate(body, scope))
+
+
+def _check_direction(part: Part, scope: Scope) -> None:
+    """A bare fn has no direction: it may be higher-is-better."""
+    callee = part.body.callee if isinstance(part.body, ast.Call) else part.body
+    if not isinstance(callee, ast.Name) or callee.name in scope.values or any(_is_negative(w) for w in part.weights):
+        return
+    item = scope.environment.find(callee.name)
+    if isinstance(item, ast.Definition) and item.keyword == "fn":
+        raise error(
+            "LL0403",
+            f"'{item.name}' is a function, not a loss: nothing says that lower is better",
+            part.span,
+            expected="a loss",
+            hint=f"if higher is better, write 1 - {item.name} or -{item.name}",
+            replacement=f"(1 - {part.span.text})",
+        )
+
+
+def _is_negative(weight: ast.Expression) -> bool:
+    return isinstance(weight, ast.Number) and weight.value < 0 or isinstance(weight, ast.Unary)
+
+
+def _weight(part: Part, scope: Scope) -> ir.Node:
+    whole = ops.const(1.0)
+    for factor in part.weights:
+        if is_auto(factor):
+            continue
+        if _has_bare_auto(factor):
+            raise error(
+                "LL0402",
+                "auto stands alone as a weight",
+                factor.span,
+                expected="auto*loss, or a number times it: 0.5*auto*loss",
+                hint="the weight is learned by uncertainty weighting, and has no start",
+            )
+        value = evaluate(factor, scope)
+        match value:
+            case Static(value=int() | float() as number) if not isinstance(number, bool) and _finite(number):
+                whole = ops.apply("mul", whole, ops.const(float(number)))
+            case Tensor() if not value.order and value.node.dtype != "bool":
+                whole = ops.apply("mul", whole, value.node)
+            case _:
+                raise error(
+                    "LL0402",
+                    "a weight is a finite number",
+                    factor.span,
+                    expected="a number, or auto for a weight that is learned",
+                    found=describe(value),
+                    hint=_weight_hint(factor, value),
+                )
+    return whole
+
+
+def _finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number beyond every float
+        return False
+
+
+def _has_bare_auto(factor: ast.Expression) -> bool:
+    """Whether ``auto`` stands in a weight without a key: the IR's own text says which slot it means."""
+    calls_of_it = [node for node in ast.walk(factor) if isinstance(node, ast.Call) and node.callee == ast.Name("auto")]
+    keyed = [call for call in calls_of_it if any(argument.name == "key" for argument in call.arguments)]
+    return sum(name.name == "auto" for name in names(factor)) > len(keyed)
+
+
+def _weight_hint(factor: ast.Expression, value: Value) -> str:
+    match value:
+        case Static(value=str() as text):
+            return f"leave out the quotes: {text}"
+        case Tensor() if value.order:
+            return f"for a weight of each element: loss(weight={factor.span.text})"
+        case Static(value=bool()):
+            return "write 1 or 0"
+        case _:
+            return "leave the term out, or give it a number"
+
+
+# ------------------------------------------------------------------------------------------ alone
+@dataclass(frozen=True)
+class Alone:
+    """An expression evaluated on its own, outside any objective: its elements, and their mean."""
+
+    value: Tensor
+    present: ir.Node | None
+    """Which elements exist; None where all of them do."""
+    mean: ir.Node
+    """What it would be as a term: the mean, or what its own call says instead."""
+    inputs: dict[str, ir.Input]
+
+
+def value_of(expression: ast.Expression, environment: Environment, declared: Sequence[ast.Parameter] = ()) -> Alone:
+    """The value of one expression that need not be a loss: nothing is asked of its direction.
+
+    Free names become inputs, as in an objective; ``declared`` gives types of some, as its header would.
+    """
+    frame = Frame(environment, declared=frozenset(parameter.name for parameter in declared))
+    body = _expanded(expression, frame)
+    found = Inputs(frame)
+    found.declare(tuple(declared))
+    found.collect(body)
+    inputs = found.resolve()
+    rows = _rows(body, _root(frame, inputs, Session(evaluate, frame.sort)))
+    value = tensor(rows.value, body.span)
+    present = conjunction([condition.node for condition in value.domain])
+    return Alone(value, present, modifiers.reduced(rows, body.span).node, inputs)
+
+
+# ------------------------------------------------------------------------------------------ balancers
+TERMS = "the terms"
+"""The list axis over the terms: no axis can have this name."""
+
+EXPLICIT = "total"
+"""The pass that the IR's own text ends in: ``| total(expression, by=uncertainty, of=[focal, l1])`` is a balancer,
+``| total(expression)`` or ``| total(expression, weights=[0.5, 1.0])`` what the pass ``balance`` makes of it all."""
+
+
+def _piped(piped: Piped, objective: ir.Objective, scope: Scope, frame: Frame) -> ir.Objective:
+    """The objective with one pass applied."""
+    if piped.pipe.name == EXPLICIT:
+        return _explicit_total(piped, objective, scope)
+    balancer = _balancer(piped, objective.terms, frame, scope.session)
+    _check_once(objective, balancer, piped.pipe.span)
+    return replace(objective, balancers=(*objective.balancers, balancer))
+
+
+def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Session) -> ir.Balancer:
+    """The total of a balancer over the terms it is applied to."""
+    item = frame.environment.find(piped.pipe.name)
+    if not isinstance(item, ast.Definition) or item.keyword != "balancer":
+        names = [entry for entry in frame.environment.names() if _is_balancer(entry, frame)]
+        raise error(
+            "LL0206",
+            f"there is no balancer or pass '{piped.pipe.name}'",
+            piped.pipe.span,
+            expected="one of " + ", ".join(sorted(names)),
+            hint=did_you_mean(piped.pipe.name, names)
+            or (f"'{item.name}' is no balancer; another term is added with +" if item is not None else None),
+        )
+    chosen = [term for term in terms if term.name in piped.terms]
+    try:
+        total = balance(item, piped.pipe.arguments, chosen, frame, session)
+    except LosslangError as problem:
+        raise at_call(problem, piped.pipe.span) from None
+    return ir.Balancer(item.name, piped.terms, total)
+
+
+def _check_once(objective: ir.Objective, balancer: ir.Balancer, span: Span) -> None:
+    """A term has one weight, so one balancer."""
+    for other in objective.balancers:
+        shared = [name for name in balancer.terms if name in other.terms]
+        if shared:
+            raise error(
+                "LL0309",
+                f"'{shared[0]}' is balanced twice: by {other.name} and by {balancer.name}",
+                span,
+                expected="at most one balancer over a term",
+                hint="keep one; as a weight, auto is the balancer uncertainty",
+            )
+
+
+def _is_balancer(name: str, frame: Frame) -> bool:
+    item = frame.environment.find(name)
+    return isinstance(item, ast.Definition) and item.keyword == "balancer"
+
+
+def balance(
+    definition: ast.Definition,
+    arguments: Sequence[ast.Argument],
+    terms: Sequence[ir.Term],
+    frame: Frame,
+    session: Session,
+) -> ir.Node:
+    """A balancer's body over the values and nominal weights of terms: a list over ``k``, unrolled."""
+    scope = Scope(frame.environment.home(definition), session, definition.name)
+    scope.lists["k"] = [term.name for term in terms]
+    losses = Listed("k", tuple(Tensor(term_value(term.name), ()) for term in terms))
+    weights = Listed("k", tuple(Tensor(term.weight, ()) for term in terms))
+    given: dict[str, Value] = {"loss": losses, "w": weights}
+    own = [p for p in definition.parameters if p.name not in given]
+    options = {argument.name: argument for argument in arguments}
+    for parameter in definition.parameters:
+        if parameter.name in given:
+            scope.values[parameter.name] = given[parameter.name]
+    parameters.bind_options(definition, own, options, scope)
+    for binding in definition.bindings:
+        scope.values[binding.name] = body.bind_value(binding, scope)
+    value = evaluate(definition.value, scope)
+    if not isinstance(value, Tensor) or value.order:
+        raise error(
+            "LL0307",
+            "a balancer gives one number",
+            definition.value.span,
+            expected="a number",
+            found=describe(value),
+            hint="sum over the terms: sum[k](w*loss)",
+        )
+    return value.node
+
+
+def term_value(name: str) -> ir.Node:
+    """The place of a term's value inside a balancer."""
+    return ir.intern(ir.TermValue, (), (), "real", name)
+
+
+def _show_terms(plan: Plan, scope: Scope) -> None:
+    """``loss[focal]`` is the value of a term, as in a balancer."""
+    found = [part.name for part in plan.parts]
+    scope.lists[TERMS] = found
+    scope.values["loss"] = Listed(TERMS, tuple(Tensor(term_value(name), ()) for name in found))
+
+
+def _explicit_total(piped: Piped, objective: ir.Objective, scope: Scope) -> ir.Objective:
+    given = {argument.name: argument.value for argument in piped.pipe.arguments}
+    every = tuple(term.name for term in objective.terms)
+    match given:
+        case {None: body, "by": ast.Name(name=name), "of": ast.ListOf() as of} if len(given) == 3:
+            balancer = ir.Balancer(name, _names(of), _node(body, scope))
+        case {None: body, "by": ast.Name(name=name)} if len(given) == 2:
+            balancer = ir.Balancer(name, piped.terms, _node(body, scope))
+        case {None: body, "weights": ast.ListOf(items=items)} if len(given) == 2 and len(items) == len(every):
+            weights = tuple(_node(item, scope) for item in items if not isinstance(item, ast.Rest))
+            return replace(objective, total=_node(body, scope), weights=weights)
+        case {None: body} if len(given) == 1:
+            return replace(objective, total=_node(body, scope), weights=tuple(t.weight for t in objective.terms))
+        case _:
+            raise _no_total(piped)
+    if not set(balancer.terms) <= set(every):
+        raise _no_total(piped)
+    return replace(objective, balancers=(*objective.balancers, balancer))
+
+
+def _no_total(piped: Piped) -> LosslangError:
+    return error(
+        "LL0206",
+        "total(...) is how the compiler writes what a balancer became",
+        piped.pipe.span,
+        expected="one of total(expression, by=name, of=[term, ...]) or total(expression, weights=[number, ...])",
+        hint="in an objective write the weights: 0.5*l1 + focal",
+    )
+
+
+def _check_total(objective: ir.Objective, plan: Plan) -> None:
+    """A total is the whole: no balancer stands beside it, and no place of a term is open in it."""
+    if objective.total is None:
+        return
+    whole = ir.topological([objective.total, *objective.weights])
+    if objective.balancers or any(isinstance(node, ir.TermValue) for node in whole):
+        raise _no_total(next(piped for piped in plan.piped if piped.pipe.name == EXPLICIT))
+
+
+def _node(expression: ast.Expression, scope: Scope) -> ir.Node:
+    return tensor(evaluate(expression, scope), expression.span).node
+
+
+def _names(items: ast.ListOf) -> tuple[str, ...]:
+    return tuple(item.name for item in items.items if isinstance(item, ast.Name))
+
+
+def _auto_weights(objective: ir.Objective, plan: Plan, session: Session) -> ir.Objective:
+    """``auto*loss`` is uncertainty weighting of that term."""
+    chosen = tuple(part.name for part in plan.parts if any(is_auto(weight) for weight in part.weights))
+    if not chosen:
+        return objective
+    definition = LIBRARY_ONLY.find("uncertainty")
+    assert isinstance(definition, ast.Definition)
+    terms = [term for term in objective.terms if term.name in chosen]
+    total = balance(definition, (), terms, Frame(LIBRARY_ONLY), session)
+    balancer = ir.Balancer("uncertainty", chosen, total)
+    _check_once(objective, balancer, next(part.span for part in plan.parts if part.name in chosen))
+    return replace(objective, balancers=(*objective.balancers, balancer))

@@ -1,0 +1,175 @@
+"""Elementwise operations on values: numbers fold, lists unroll, tensors align by axis, domains meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from losslang.diagnostics import LosslangError, error
+from losslang.ir import ops
+from losslang.ir.nodes import Const, Node
+from losslang.sema.values import (
+    NONE,
+    Auto,
+    Condition,
+    Listed,
+    Static,
+    Tensor,
+    Value,
+    describe,
+    merge_orders,
+    scalar,
+)
+from losslang.source import Span
+from losslang.types import BOOL, INT, REAL, Axes, Kind
+
+FUNCTIONS: dict[str, int] = {
+    "exp": 1,
+    "log": 1,
+    "log1p": 1,
+    "expm1": 1,
+    "sqrt": 1,
+    "abs": 1,
+    "sign": 1,
+    "relu": 1,
+    "tanh": 1,
+    "sigmoid": 1,
+    "softplus": 1,
+    "sin": 1,
+    "cos": 1,
+    "tan": 1,
+    "asin": 1,
+    "acos": 1,
+    "atan": 1,
+    "erf": 1,
+    "floor": 1,
+    "clamp": 3,
+}
+"""Builtin functions that are one operation, with their number of arguments."""
+
+RESULT_KINDS = {"sigmoid": "prob"}
+
+
+def lift(values: Sequence[Value], apply: Callable[[list[Value]], Value], span: Span) -> Value:
+    """Apply to single values, once for each element where some are lists over one axis."""
+    lists = [value for value in values if isinstance(value, Listed)]
+    if not lists:
+        return apply(list(values))
+    length = len(lists[0].items)
+    if any(len(value.items) != length for value in lists):
+        raise error(
+            "LL0302",
+            "two lists of different length meet",
+            span,
+            expected=f"{length} elements, as in the list over {lists[0].axis}",
+            found=", ".join(str(len(value.items)) for value in lists[1:]),
+        )
+    rows = [lift([v.items[k] if isinstance(v, Listed) else v for v in values], apply, span) for k in range(length)]
+    return Listed(lists[0].axis, tuple(rows))
+
+
+def tensor(value: Value, span: Span) -> Tensor:
+    """A value as a tensor; numbers become constants.
+
+    Raises:
+        LosslangError: LL0307 for what is no number and no tensor.
+    """
+    match value:
+        case Tensor():
+            return value
+        case Static(value=bool() | int() | float()) if not isinstance(value.value, str) and value.value is not None:
+            kind = BOOL if isinstance(value.value, bool) else INT if isinstance(value.value, int) else REAL
+            node = scalar(value.value)
+            return Tensor(node.node, (), kind=kind)
+        case Auto():
+            raise error(
+                "LL0307",
+                "auto stands only for a parameter or a weight",
+                span,
+                expected="a number or tensor",
+                found="auto",
+                hint="give it as a parameter: tau=auto, or as a weight: auto*loss",
+            )
+        case _:
+            raise error(
+                "LL0307",
+                f"{describe(value)} is no number or tensor",
+                span,
+                expected="a number or tensor",
+                found=describe(value),
+                hint=_no_tensor_hint(value),
+            )
+
+
+def _no_tensor_hint(value: Value) -> str:
+    match value:
+        case Static(value=None):
+            return "compare it first: x == none"
+        case Static():
+            return "a choice is compared: order == l1"
+        case Listed():
+            return "stack it along a new axis: z[v, i] = [z1, z2], or reduce it: sum[l](...)"
+        case _:
+            return "call it: its value is a tensor"
+
+
+def operate(name: str, values: Sequence[Value], span: Span) -> Value:
+    """An elementwise operation of `ops.OPS` on values."""
+
+    def apply(single: list[Value]) -> Value:
+        if all(
+            isinstance(value, Static) and value is not NONE and not isinstance(value.value, str) for value in single
+        ):
+            folded = _fold(name, single)
+            if folded is not None:
+                return folded
+        tensors = [tensor(value, span) for value in single]
+        node = ops.apply(name, *(t.node for t in tensors))
+        kind = _kind(name, node)
+        order = merge_orders([t.order for t in tensors])
+        return Tensor(node, order, combine(tensors, span), kind)
+
+    return lift(values, apply, span)
+
+
+def _fold(name: str, values: list[Value]) -> Static | None:
+    node = ops.apply(name, *(ops.const(value.value) for value in values if isinstance(value, Static)))  # type: ignore[arg-type]
+    return Static(node.value) if isinstance(node, Const) else None
+
+
+def _kind(name: str, node: Node) -> Kind:
+    if name in RESULT_KINDS:
+        return Kind(RESULT_KINDS[name])
+    return {"bool": BOOL, "int": INT, "real": REAL}[node.dtype]
+
+
+def combine(tensors: Sequence[Tensor], span: Span) -> tuple[Condition, ...]:
+    """Where a combination of values is defined: where all of them are.
+
+    Raises:
+        LosslangError: LL0304 where two different filters meet: the result would be silently empty or partial.
+    """
+    joined: dict[Condition, None] = {}
+    explicit: set[Condition] | None = None
+    for value in tensors:
+        own = {condition for condition in value.domain if not condition.mask}
+        if own:
+            if explicit is not None and not (own <= explicit or explicit <= own):
+                raise _clash(span)
+            explicit = own | (explicit or set())
+        joined.update(dict.fromkeys(value.domain))
+    return tuple(joined)
+
+
+def _clash(span: Span) -> LosslangError:
+    return error(
+        "LL0304",
+        "two values with different filters meet",
+        span,
+        expected="values that are defined for the same elements",
+        hint="reduce each of them first, as in mean[i, j](a) + mean[i, j](b)",
+    )
+
+
+def shape(node: Node, order: Axes, like: Tensor, kind: Kind = REAL) -> Tensor:
+    """A new value with the domain of another."""
+    return Tensor(node, order, like.domain, kind)

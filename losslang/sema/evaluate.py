@@ -1,0 +1,570 @@
+"""The value of an expression in a scope."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from losslang.diagnostics import LosslangError, did_you_mean, error
+from losslang.ir import ops
+from losslang.ir.netspec import ALIASES, TAPS
+from losslang.sema import body, calls, networks, parameters
+from losslang.sema.brackets import MAPS, REDUCTIONS, bracket_axes, bracketed, indexed
+from losslang.sema.elementwise import FUNCTIONS, lift, operate, tensor
+from losslang.sema.scope import Scope
+from losslang.sema.values import (
+    NONE,
+    Auto,
+    Function,
+    Listed,
+    Network,
+    Primitive,
+    Static,
+    Tensor,
+    Value,
+    describe,
+)
+from losslang.source import Span
+from losslang.syntax import ast
+from losslang.types import INT, Axes
+
+CONSTANTS: dict[str, float | bool | None] = {
+    "pi": math.pi,
+    "inf": math.inf,
+    "none": None,
+    "true": True,
+    "false": False,
+}
+
+
+def evaluate(node: ast.Expression, scope: Scope) -> Value:
+    """The value of an expression.
+
+    Raises:
+        LosslangError: for everything that does not fit, at its place.
+    """
+    match node:
+        case ast.Number():
+            return Static(node.value)
+        case ast.String():
+            return Static(node.value)
+        case ast.Name():
+            return _name(node, scope)
+        case ast.Unary(op="-"):
+            return operate("neg", [evaluate(node.operand, scope)], node.span)
+        case ast.Unary():
+            return operate("not", [_condition(node.operand, scope)], node.span)
+        case ast.Sum():
+            return _sum(node, scope)
+        case ast.Binary():
+            return _binary(node, scope)
+        case ast.Compare():
+            return _compare(node, scope)
+        case ast.Conditional():
+            return _conditional(node, scope)
+        case ast.Call():
+            return _call(node, scope)
+        case ast.Index():
+            return indexed(node, scope)
+        case ast.ListOf():
+            return Listed("", tuple(evaluate(i, scope) for i in node.items if not isinstance(i, ast.Rest)))
+        case ast.Labelled():
+            return evaluate(node.value, scope)
+        case _:
+            raise error("LL0309", "this has no value here", node.span)
+
+
+def _name(node: ast.Name, scope: Scope) -> Value:
+    name = node.name
+    if name in scope.values:
+        return scope.values[name]
+    if name in scope.axes and len(scope.axes[name]) == 1:
+        return body.iota(scope.axes[name])
+    if name in CONSTANTS:
+        return Static(CONSTANTS[name]) if name != "none" else NONE
+    if name == "auto":
+        return Auto()
+    if name in TAPS or name in ALIASES:
+        return networks.network(name, (), node.span)
+    item = scope.environment.find(name)
+    if isinstance(item, ast.Definition):
+        function = Function(item, scope.environment.home(item))
+        return calls.call(function, (), scope, node.span).value if scope.implicit is not None else function
+    if name in FUNCTIONS:
+        return Primitive(name, lambda values: operate(name, values, node.span))
+    if scope.implicit is not None:
+        found = scope.implicit(name)
+        if found is not None:
+            return found
+    if isinstance(item, ast.Alias):
+        return _alias(item, node, scope)
+    raise _unknown(node, scope)
+
+
+def _alias(item: ast.Alias, node: ast.Name, scope: Scope) -> Value:
+    """An alias as a value: that of the loss it stands for; arithmetic on losses is no function."""
+    if isinstance(item.value, ast.Name | ast.Call):
+        return evaluate(item.value, replace(scope, environment=scope.environment.home(item)))
+    raise error(
+        "LL0309",
+        f"'{item.name}' stands for arithmetic on losses, and is no function",
+        node.span,
+        expected="a loss or fn",
+        found=f"{item.name} = {item.value.span.text}",
+        hint=f"define one: loss my_{item.name}(...): ...",
+    )
+
+
+def _unknown(node: ast.Name, scope: Scope) -> LosslangError:
+    """The error for a name that means nothing."""
+    known = [*scope.values, *scope.axes, *FUNCTIONS, *CONSTANTS, *scope.environment.names()]
+    near = did_you_mean(node.name, known)
+    if scope.implicit is None:
+        expected = "a parameter, a binding above, an axis or a definition"
+        hint = near or "a definition sees its own parameters and bindings, from the line after them on"
+        return error("LL0203", f"there is no '{node.name}' here", node.span, expected=expected, hint=hint)
+    return error(
+        "LL0203",
+        f"nothing says what '{node.name}' is",
+        node.span,
+        expected="a number, or a tensor whose type is known: an argument of a loss, or declared",
+        hint=near or f"declare it: objective main({node.name}: real[b, ...]): ...",
+    )
+
+
+def _sum(node: ast.Sum, scope: Scope) -> Value:
+    total = evaluate(node.terms[0][1], scope)
+    for sign, term in node.terms[1:]:
+        total = operate("add" if sign == "+" else "sub", [total, evaluate(term, scope)], term.span)
+    return total
+
+
+_BINARY = {"*": "mul", "/": "div", "^": "pow", "and": "and", "or": "or"}
+
+
+def _binary(node: ast.Binary, scope: Scope) -> Value:
+    left = evaluate(node.left, scope)
+    if node.op in ("and", "or"):
+        _check_condition(left, node.left.span)
+        if isinstance(left, Static) and left.value is (node.op == "or"):
+            return left
+    right = evaluate(node.right, scope)
+    if node.op in ("and", "or"):
+        _check_condition(right, node.right.span)
+    if node.op == "/" and isinstance(right, Static) and right.value == 0:
+        raise error(
+            "LL0305",
+            "division by zero",
+            node.right.span,
+            expected="a divisor other than 0",
+            found=describe(right),
+            hint="infinity is written inf",
+        )
+    return operate(_BINARY[node.op], [left, right], node.span)
+
+
+def _condition(node: ast.Expression, scope: Scope) -> Value:
+    value = evaluate(node, scope)
+    _check_condition(value, node.span)
+    return value
+
+
+def _check_condition(value: Value, span: Span) -> None:
+    """A number is no condition: nothing says which numbers would hold."""
+    holds = value.node.dtype == "bool" if isinstance(value, Tensor) else isinstance(value, Listed)
+    if not holds and not (isinstance(value, Static) and isinstance(value.value, bool)):
+        raise error(
+            "LL0307",
+            "this is no condition",
+            span,
+            expected="bool",
+            found=describe(value),
+            hint=f"compare it: {span.text} > 0" if len(span.text) < 20 else "compare it with something",
+        )
+
+
+_COMPARISONS: dict[str, tuple[str, bool]] = {
+    "==": ("eq", False),
+    "!=": ("ne", False),
+    "<": ("lt", False),
+    "<=": ("le", False),
+    ">": ("lt", True),
+    ">=": ("le", True),
+}
+
+
+def _compare(node: ast.Compare, scope: Scope) -> Value:
+    whole: Value | None = None
+    values = [_operand(operand, node, scope) for operand in node.operands]
+    for place, op in enumerate(node.ops):
+        pair = [values[place], values[place + 1]]
+        part = _static_compare(op, pair)
+        if part is None:
+            name, swap = _COMPARISONS[op]
+            part = operate(name, pair[::-1] if swap else pair, node.span)
+        whole = part if whole is None else operate("and", [whole, part], node.span)
+    assert whole is not None
+    return whole
+
+
+def _operand(operand: ast.Expression, node: ast.Compare, scope: Scope) -> Value:
+    """A name that a choice is compared with means the choice."""
+    if isinstance(operand, ast.Name) and operand.name not in scope.values:
+        for other in node.operands:
+            value = scope.values.get(other.name) if isinstance(other, ast.Name) else None
+            if isinstance(value, Static) and isinstance(value.value, str):
+                return Static(operand.name)
+    return evaluate(operand, scope)
+
+
+def _static_compare(op: str, pair: Sequence[Value]) -> Static | None:
+    """Comparisons with none, and of choices, are known at once."""
+    left, right = pair
+    choices = isinstance(left, Static) and isinstance(right, Static) and isinstance(left.value, str)
+    if op in ("==", "!=") and (left is NONE or right is NONE or choices):
+        return Static((left == right) is (op == "=="))
+    return None
+
+
+def _conditional(node: ast.Conditional, scope: Scope) -> Value:
+    condition = _condition(node.condition, scope)
+    if isinstance(condition, Static):
+        return evaluate(node.then if condition.value else node.otherwise, scope)
+    branches = [evaluate(node.then, scope), evaluate(node.otherwise, scope)]
+    return operate("where", [condition, *branches], node.span)
+
+
+# ------------------------------------------------------------------------------------------ calls
+def _call(node: ast.Call, scope: Scope) -> Value:
+    match node.callee:
+        case ast.Name(name=name):
+            return _named_call(name, node, scope)
+        case ast.Index(base=ast.Name(name=name)):
+            return _bracket_call(name, node.callee, node, scope)
+        case ast.Call():
+            inner = _network_or_function(node.callee, scope)
+            return _apply(inner, node, scope)
+        case _:
+            raise error(
+                "LL0307",
+                "this cannot be called",
+                node.callee.span,
+                expected="a name and its arguments: ssim(win=7)",
+            )
+
+
+def _network_or_function(callee: ast.Call, scope: Scope) -> Value:
+    return evaluate(callee, scope)
+
+
+def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
+    if name in scope.values and not _is_builtin_beside(name, scope):
+        return _apply(scope.values[name], node, scope)
+    if name in TAPS or name in ALIASES:
+        return networks.network(name, node.arguments, node.span)
+    item = scope.environment.find(name)
+    if isinstance(item, ast.Definition):
+        function = Function(item, scope.environment.home(item))
+        if scope.implicit is None and _is_partial(item, node):
+            return parameters.partial(function, node, scope)
+        return calls.call(function, node.arguments, scope, node.span).value
+    if name in SPECIAL:
+        return SPECIAL[name](node, scope)
+    if name in FUNCTIONS:
+        values = _positional(node, scope, FUNCTIONS[name])
+        return operate(name, values, node.span)
+    known = [*FUNCTIONS, *SPECIAL, *REDUCTIONS, *scope.environment.names()]
+    if name in REDUCTIONS or name in MAPS:
+        raise error(
+            "LL0204",
+            f"{name} names the axes it works on",
+            node.span,
+            expected=f"{name}[axes](x)",
+            found=f"{name}(x)",
+            hint=f"{name}[c](...), or {name}[...](...) for all of them",
+        )
+    raise error(
+        "LL0201",
+        f"there is no loss or function '{name}'",
+        node.callee.span,
+        expected="a loss, a fn or a builtin function",
+        hint=did_you_mean(name, known) or "losslang list shows all of them",
+    )
+
+
+def _apply(function: Value, node: ast.Call, scope: Scope) -> Value:
+    """A call of a value: a function or network that a parameter holds."""
+    match function:
+        case Function():
+            return calls.call(function, node.arguments, scope, node.span).value
+        case Primitive():
+            return function.apply(_positional(node, scope, FUNCTIONS[function.name]))
+        case Network():
+            (value,) = _positional(node, scope, 1)
+            return lift([value], lambda single: networks.features(function, single[0], scope, node.span), node.span)
+        case _:
+            raise error("LL0307", f"{describe(function)} cannot be called", node.span)
+
+
+def _is_partial(definition: ast.Definition, node: ast.Call) -> bool:
+    """A call inside a body that gives no tensor where some are needed is a loss value."""
+    needs = [p for p in definition.parameters if calls.needs_input(p)]
+    given = {argument.name for argument in node.arguments}
+    positional = any(argument.name is None for argument in node.arguments)
+    return bool(needs) and not positional and not any(p.name in given for p in needs)
+
+
+def _is_builtin_beside(name: str, scope: Scope) -> bool:
+    """Whether a name that is called means a builtin although a tensor has the same name: tensors are not called."""
+    builtin = name in SPECIAL or name in FUNCTIONS or name in REDUCTIONS or name in MAPS or name in EXTENTS
+    return builtin and isinstance(scope.values[name], (Tensor, Static))
+
+
+def _bracket_call(name: str, callee: ast.Index, node: ast.Call, scope: Scope) -> Value:
+    if name in scope.values and not _is_builtin_beside(name, scope):
+        raise error("LL0307", f"{describe(scope.values[name])} takes no brackets", callee.span)
+    item = scope.environment.find(name)
+    if isinstance(item, ast.Definition):
+        function = Function(item, scope.environment.home(item))
+        return calls.call(function, node.arguments, scope, node.span, callee.items).value
+    if name in REDUCTIONS or name in MAPS:
+        if len(node.arguments) != 1 or node.arguments[0].name is not None:
+            raise error("LL0208", f"{name} takes one value", node.span)
+        return bracketed(name, callee.items, callee.filter, node.arguments[0].value, scope, node.span)
+    if name in WINDOWS:
+        return _window(name, callee, node, scope)
+    if name in EXTENTS:
+        return _extent(name, callee, node, scope)
+    known = [*REDUCTIONS, *MAPS, *WINDOWS, *scope.environment.names()]
+    raise error(
+        "LL0201",
+        f"there is no function '{name}[...]'",
+        callee.span,
+        expected="a reduction, a map or a definition",
+        hint=did_you_mean(name, known) or "reductions are sum, mean, max, min, logsumexp, any, all and count",
+    )
+
+
+def _positional(node: ast.Call, scope: Scope, count: int) -> list[Value]:
+    if len(node.arguments) != count or any(argument.name is not None for argument in node.arguments):
+        raise error(
+            "LL0208" if len(node.arguments) > count else "LL0207",
+            f"this takes {count} argument{'s' if count > 1 else ''}",
+            node.span,
+            expected=str(count),
+            found=str(len(node.arguments)),
+            hint="builtin functions take their values by place, without names",
+        )
+    return [evaluate(argument.value, scope) for argument in node.arguments]
+
+
+# ------------------------------------------------------------------------------------------ special functions
+def _n_ary(name: str) -> Callable[[ast.Call, Scope], Value]:
+    """``max(a, b, ...)`` without brackets is elementwise."""
+
+    def apply(node: ast.Call, scope: Scope) -> Value:
+        if len(node.arguments) < 2:
+            raise error(
+                "LL0207",
+                f"{name} without brackets compares values",
+                node.span,
+                expected="two or more",
+                found=str(len(node.arguments)),
+                hint=f"over an axis: {name}[c](x)",
+            )
+        values = [evaluate(argument.value, scope) for argument in node.arguments]
+        total = values[0]
+        for value in values[1:]:
+            total = operate(name, [total, value], node.span)
+        return total
+
+    return apply
+
+
+def _logaddexp(node: ast.Call, scope: Scope) -> Value:
+    if len(node.arguments) < 2:
+        raise error(
+            "LL0207",
+            "logsumexp without brackets joins values",
+            node.span,
+            expected="two or more",
+            found=str(len(node.arguments)),
+            hint="over an axis: logsumexp[c](x)",
+        )
+    values = [evaluate(argument.value, scope) for argument in node.arguments]
+    total = values[0]
+    for value in values[1:]:
+        larger = operate("max", [total, value], node.span)
+        gap = operate("neg", [operate("abs", [operate("sub", [total, value], node.span)], node.span)], node.span)
+        total = operate("add", [larger, operate("softplus", [gap], node.span)], node.span)
+    return total
+
+
+def _size(node: ast.Call, scope: Scope) -> Value:
+    return Tensor(ops.sizes(_axis_argument("size", node, scope)), (), kind=INT)
+
+
+def _index(node: ast.Call, scope: Scope) -> Value:
+    """``index(c)``: an axis's index variable, also where an input has the same name."""
+    return body.iota(_axis_argument("index", node, scope))
+
+
+def _axis_argument(name: str, node: ast.Call, scope: Scope) -> Axes:
+    match node.arguments:
+        case (ast.Argument(value=ast.Name(name=axis), name=None),) if axis in scope.axes:
+            return scope.axes[axis]
+        case _:
+            raise error("LL0204", f"{name} takes an axis", node.span, expected=f"{name}(c)")
+
+
+def _pick(node: ast.Call, scope: Scope) -> Value:
+    """``pick(x, h=h + 1)`` is ``x[h=h + 1]`` for positions that are known to be inside: it adds no filter."""
+    if not node.arguments or any((a.name is None) is not (k == 0) for k, a in enumerate(node.arguments)):
+        raise error("LL0207", "pick takes a value and positions", node.span, expected="pick(x, h=h + 1)")
+    first, *rest = node.arguments
+    items = [ast.NamedIndex(a.name or "", a.value, span=a.span) for a in rest]
+    x = tensor(evaluate(first.value, scope), node.span)
+    value = indexed(ast.Index(first.value, tuple(items), span=node.span), scope)
+    return replace(value, domain=x.domain) if isinstance(value, Tensor) else value
+
+
+def _stop(node: ast.Call, scope: Scope) -> Value:
+    value = node.arguments[0] if node.arguments else None
+    options = {argument.name: argument.value for argument in node.arguments[1:]}
+    if value is None or value.name is not None or set(options) - {"when"}:
+        raise error("LL0208", "stop takes a value", node.span, expected="stop(x) or stop(x, when=condition)")
+    if "when" in options:
+        when = evaluate(options["when"], scope)
+        if not isinstance(when, Static) or not isinstance(when.value, bool):
+            raise error(
+                "LL0307",
+                "when= is true or false",
+                options["when"].span,
+                expected="true or false",
+                found=describe(when),
+                hint="what depends on the batch is a choice of values: stop(x) if condition else x",
+            )
+        if not when.value:
+            return evaluate(value.value, scope)
+    return operate("stop", [evaluate(value.value, scope)], node.span)
+
+
+def _auto(node: ast.Call, scope: Scope) -> Value:
+    """``auto(init)``; the IR's own text also says the slot's key and bounds."""
+    init: float | None = None
+    given: dict[str, Value] = {}
+    for argument in node.arguments:
+        value = evaluate(argument.value, scope)
+        if argument.name is None and isinstance(value, Static) and isinstance(value.value, (int, float)):
+            init = float(value.value)
+        elif argument.name in ("key", "lower", "upper"):
+            given[argument.name] = value
+        else:
+            raise error(
+                "LL0307",
+                "auto takes where it starts",
+                argument.span,
+                expected="a number: auto(1.0)",
+                found=argument.span.text,
+                hint="leave it out to start at the parameter's default: tau=auto",
+            )
+    key, lower, upper = (given[k].value if k in given else None for k in ("key", "lower", "upper"))  # type: ignore[union-attr]
+    if key is not None:
+        return parameters.slot(str(key), init or 0.0, lower, upper)  # type: ignore[arg-type]
+    return Auto(init)
+
+
+MAX_WINDOW = 10_000
+"""Samples of a window: it is written out."""
+
+
+def _gaussian(node: ast.Call, scope: Scope) -> Value:
+    """``gaussian(n, sigma)``: a normalised window of n samples."""
+    values = _positional(node, scope, 2)
+    if not all(isinstance(v, Static) and isinstance(v.value, (int, float)) for v in values):
+        raise error("LL0307", "gaussian takes numbers", node.span, expected="gaussian(11, 1.5)")
+    count, sigma = (float(v.value) for v in values)  # type: ignore[union-attr, arg-type]
+    if not (1 <= count <= MAX_WINDOW and count == int(count) and 1e-3 <= sigma < math.inf):
+        raise error(
+            "LL0305",
+            f"there is no window of {count:g} samples with sigma {sigma:g}",
+            node.span,
+            expected=f"1 to {MAX_WINDOW} samples, and sigma at least 0.001",
+            found=f"gaussian({count:g}, {sigma:g})",
+            hint="image quality measures use gaussian(11, 1.5)",
+        )
+    axis = scope.stacked(f"window{int(count)}", int(count))
+    return Tensor(ops.table(ops.gaussian(int(count), sigma), axis), (axis,))
+
+
+def _log_sigmoid(node: ast.Call, scope: Scope) -> Value:
+    (x,) = _positional(node, scope, 1)
+    return operate("neg", [operate("softplus", [operate("neg", [x], node.span)], node.span)], node.span)
+
+
+def _log10(node: ast.Call, scope: Scope) -> Value:
+    (x,) = _positional(node, scope, 1)
+    return operate("div", [operate("log", [x], node.span), Static(math.log(10))], node.span)
+
+
+def _heads(node: ast.Call, scope: Scope) -> Value:
+    (net,) = _positional(node, scope, 1)
+    if not isinstance(net, Network):
+        raise error("LL0307", "lpips_heads takes a network", node.span, found=describe(net))
+    return networks.heads(net, scope)
+
+
+SPECIAL: dict[str, Callable[[ast.Call, Scope], Value]] = {
+    "max": _n_ary("max"),
+    "min": _n_ary("min"),
+    "logsumexp": _logaddexp,
+    "size": _size,
+    "index": _index,
+    "pick": _pick,
+    "stop": _stop,
+    "auto": _auto,
+    "gaussian": _gaussian,
+    "log_sigmoid": _log_sigmoid,
+    "log10": _log10,
+    "lpips_heads": _heads,
+}
+
+WINDOWS = ("conv", "diff")
+"""Maps along axes that leave other extents."""
+
+EXTENTS = ("size", "index")
+"""``size[h](x)`` and ``index[h](x)``: of an axis that a value made, such as what a convolution leaves."""
+
+
+def _extent(name: str, callee: ast.Index, node: ast.Call, scope: Scope) -> Value:
+    x = tensor(_positional(node, scope, 1)[0], node.span)
+    axes = bracket_axes(callee.items, x.order, scope)
+    if len(axes) != 1 or axes[0] not in x.node.axes:
+        raise error("LL0204", f"{name} takes one axis of its value", node.span, expected=f"{name}[h](x)")
+    axis = axes[0]
+    return body.iota((axis,)) if name == "index" else Tensor(ops.size(axis, x.node), (), kind=INT)
+
+
+def _window(name: str, callee: ast.Index, node: ast.Call, scope: Scope) -> Value:
+    """``conv[h, w](x, kernel)`` (valid, one vector per axis) and ``diff[h](x)``."""
+    values = _positional(node, scope, 2 if name == "conv" else 1)
+
+    def apply(single: list[Value]) -> Value:
+        x, *kernel = (tensor(value, node.span) for value in single)
+        return windowed(name, x, kernel, bracket_axes(callee.items, x.order, scope), scope, node.span)
+
+    return lift(values, apply, node.span)
+
+
+def windowed(name: str, x: Tensor, kernel: list[Tensor], over: Axes, scope: Scope, span: Span) -> Tensor:
+    """A window moved along axes; a filter on them would say nothing about a window, so it is an error."""
+    if any(set(condition.node.axes) & set(over) for condition in x.domain):
+        raise error("LL0304", f"{name} over an axis with a filter or mask", span, hint="mask the result instead")
+    axes = tuple(axis for axis in x.node.axes if axis in over)
+    node = ops.map_along(name, (x.node, *(k.node for k in kernel)), axes)
+    made = dict(zip((a for a in axes), (a for a in node.axes if a.parent in axes), strict=True))
+    for axis, derived in made.items():
+        scope.local[derived] = scope.name_of(axis)
+    order = tuple(made.get(axis, axis) for axis in x.order)
+    return Tensor(node, order, x.domain)

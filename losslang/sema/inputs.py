@@ -1,0 +1,526 @@
+"""Finds the inputs of an objective and unifies what its terms want of each: kind, axes, rank.
+
+Every loss that a term calls contributes the types it declares; one name in two terms is one tensor. What is left
+undetermined (``...``) stays a rest axis, fixed by the rank of the first batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from losslang.diagnostics import Label, LosslangError, error, nearest
+from losslang.ir import nodes as ir
+from losslang.ir.netspec import ALIASES, TAPS
+from losslang.sema.kinds import kind_of, label_axis
+from losslang.sema.resolve import bind, sort_of
+from losslang.sema.terms import Frame
+from losslang.source import Span
+from losslang.syntax import ast
+from losslang.types import REAL, Axis, Kind, meet
+
+
+@dataclass(eq=False)
+class Var:
+    """An axis to be determined."""
+
+    name: str
+    size: int | None = None
+    same: Var | None = None
+
+
+@dataclass(eq=False)
+class Rest:
+    """Any number of axes, to be determined."""
+
+    row: Row | None = None
+    name: str = "rest"
+
+
+Row: TypeAlias = "list[Var | Rest]"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What one place wants of a tensor."""
+
+    kind: Kind
+    row: Row | None
+    bound: Var | None = None
+    loss: str = ""
+    parameter: str = ""
+    weak: bool = False
+    """Wanted of an expression that the tensor is part of: it may have fewer axes."""
+    passes: bool = False
+    """The row begins with axes that pass through a fn."""
+
+    def text(self) -> str:
+        """As a type, for messages."""
+        row = "" if not self.row else f"[{', '.join(_name(e) for e in _expanded(self.row))}]"
+        return f"{self.kind.name}{row}" + ("" if self.kind.range is None else f" in {_range(self.kind)}")
+
+
+@dataclass
+class Found:
+    """An input: what is wanted of it so far, and where it was first met."""
+
+    wanted: Wanted
+    span: Span
+
+
+class MismatchError(Exception):
+    """Two rows cannot be one."""
+
+
+@dataclass
+class Inputs:
+    """Collects the inputs of an objective, term by term."""
+
+    frame: Frame
+    found: dict[str, Found] = field(default_factory=dict[str, Found])
+    vars: dict[str, Var] = field(default_factory=dict[str, Var])
+    fixed: set[str] = field(default_factory=set[str])
+    """Inputs that the objective's header declares."""
+    seen: set[tuple[str, str, int]] = field(default_factory=set[tuple[str, str, int]])
+    """Bindings that have been looked through, and what was wanted of them."""
+
+    def declare(self, parameters: tuple[ast.Parameter, ...]) -> None:
+        """The tensors of an objective's header."""
+        rests: dict[str, Rest] = {}
+        for parameter in parameters:
+            if isinstance(parameter.type, ast.TensorType) and is_input(parameter):
+                wanted = self._instantiate(parameter, parameter.type, self.vars, rests, "objective")
+                if sort_of(parameter) == "number":
+                    wanted = replace(wanted, row=[])
+                self.found[parameter.name] = Found(wanted, parameter.span)
+                self.fixed.add(parameter.name)
+
+    def collect(self, expression: ast.Expression, wanted: Wanted | None = None) -> Wanted | None:
+        """Note the inputs under an expression; answers what kind of value it is, where that is known."""
+        match expression:
+            case ast.Name():
+                return self._name(expression, wanted)
+            case ast.Call():
+                return self._call(expression, wanted)
+            case ast.Index():
+                self.collect(expression.base, None)
+                for position in _positions(expression):
+                    if not isinstance(position, ast.Name) or self.frame.is_input(position.name):
+                        self.collect(position, None)
+            case ast.Labelled():
+                return self.collect(expression.value, wanted)
+            case _:
+                weak = replace(wanted, kind=REAL, weak=True) if wanted is not None else None
+                for child in children(expression):
+                    self.collect(child, weak)
+        return None
+
+    def _name(self, name: ast.Name, wanted: Wanted | None) -> Wanted | None:
+        if name.name in self.frame.bindings:
+            looked = (
+                name.name,
+                "" if wanted is None else wanted.kind.name,
+                0 if wanted is None else id(wanted.row),
+            )
+            if looked in self.seen or (wanted is None and name.name in self.frame.formulas):
+                return None
+            self.seen.add(looked)
+            return self.collect(self.frame.bindings[name.name], wanted)
+        if self.frame.is_input(name.name):
+            if name.name in FOREIGN and name.name not in self.fixed:
+                raise _foreign(name)
+            if wanted is not None:
+                self._unify(name.name, wanted, name.span)
+            known = self.found.get(name.name)
+            return known.wanted if known else None
+        if self.frame.definition(name) is not None and wanted is None:
+            return self._call(ast.Call(name, (), span=name.span), None)
+        return None
+
+    def _call(self, call: ast.Call, wanted: Wanted | None) -> Wanted | None:
+        definition = self.frame.definition(call.callee)
+        if definition is None:
+            return self._builtin(call, wanted)
+        if definition.keyword not in ("loss", "fn"):
+            return None
+        arguments, modifiers = bind(definition, call.arguments, self.frame.sort, modifiers=True)
+        types, variables, rests, lead = self._signature(definition)
+        self._check_network(definition, call, arguments)
+        for parameter in definition.parameters:
+            argument = arguments.get(parameter.name)
+            if sort_of(parameter) == "number" and argument is not None and isinstance(parameter.type, ast.TensorType):
+                kind = Kind(parameter.type.kind)
+                self.collect(argument, Wanted(kind, [], None, definition.name, parameter.name))
+            elif sort_of(parameter) == "tensor":
+                if argument is not None:
+                    self.collect(argument, types[parameter.name])
+                elif parameter.default is None:
+                    self._unify(parameter.name, types[parameter.name], call.span)
+        for name, value in modifiers.items():
+            if name in ("mask", "weight"):
+                kind = Kind("bool") if name == "mask" else REAL
+                alone = isinstance(value, ast.Name)
+                row = _elements(definition, types, variables, rests) if alone else None
+                if alone and row is None and value.name not in {*self.fixed, *self.found}:
+                    raise self._no_axes(value, definition, name)
+                self.collect(value, Wanted(kind, row, None, definition.name, name, weak=True))
+        if wanted is not None and wanted.row is not None and definition.result is not None:
+            row = [*lead, *_row(definition.result.axes, variables, {})]
+            with suppress(MismatchError):
+                unify(row, wanted.row)
+        return None
+
+    def _builtin(self, call: ast.Call, wanted: Wanted | None) -> Wanted | None:
+        """A map keeps its axes: what is wanted of its result is wanted of its argument, in the kind it takes."""
+        callee = call.callee.base if isinstance(call.callee, ast.Index) else call.callee
+        name = callee.name if isinstance(callee, ast.Name) else ""
+        inner = None
+        if wanted is not None:
+            inner = replace(wanted, kind=Kind(_MAPS.get(name, "real")))
+        keeps = name in _MAPS or not isinstance(call.callee, ast.Index)
+        for argument in call.arguments:
+            self.collect(argument.value, inner if keeps else None)
+        return None
+
+    # --------------------------------------------------------------------------------- types of a call
+    def _no_axes(self, value: ast.Name, definition: ast.Definition, modifier: str) -> LosslangError:
+        return error(
+            "LL0302",
+            f"nothing says which axes of {definition.name} '{value.name}' has",
+            value.span,
+            expected=f"a declared tensor, or a condition on an argument: {modifier}=x > 0",
+            found=value.name,
+            hint=f"declare it: objective main({value.name}: bool[i], ...): ...",
+        )
+
+    def _check_network(self, definition: ast.Definition, call: ast.Call, arguments: dict[str, ast.Expression]) -> None:
+        """A misspelt network would pass for a tensor of the caller."""
+        open_ = any(sort_of(p) == "network" and p.name not in arguments for p in definition.parameters)
+        for argument in call.arguments if open_ else ():
+            value = argument.value
+            if argument.name is not None or not isinstance(value, ast.Name) or value.name in self.fixed:
+                continue
+            near = nearest(value.name, [*ALIASES, *TAPS])
+            if self.frame.is_input(value.name) and (near or value.name.lower().startswith(FAMILIES)):
+                parameter = next(name for name, given in arguments.items() if given is value)
+                raise error(
+                    "LL0601",
+                    f"there is no network '{value.name}'",
+                    value.span,
+                    expected="one of " + ", ".join([*TAPS, *ALIASES]),
+                    found=value.name,
+                    hint=(f"did you mean '{near}'? " if near else "")
+                    + f"A tensor of that name is {parameter}={value.name}",
+                )
+
+    def _signature(self, definition: ast.Definition) -> tuple[dict[str, Wanted], dict[str, Var], dict[str, Rest], Row]:
+        """What each tensor of a definition has to be, its axes, and the axes in front of what a fn declares.
+
+        A fn works along the axes that it declares; all others pass through, in ``unit(z)`` the rows of z.
+        """
+        variables: dict[str, Var] = {}
+        rests: dict[str, Rest] = {}
+        lead: Row = [Rest()] if definition.keyword == "fn" else []
+        types = {
+            parameter.name: self._instantiate(parameter, parameter.type, variables, rests, definition.name)
+            for parameter in definition.parameters
+            if isinstance(parameter.type, ast.TensorType) and sort_of(parameter) == "tensor"
+        }
+        rows = [wanted.row for wanted in types.values() if wanted.row]
+        if any(isinstance(element, Rest) for row in rows for element in row):
+            lead = []
+        if lead:
+            types = {n: replace(w, row=[*lead, *w.row], passes=True) if w.row else w for n, w in types.items()}
+        return types, variables, rests, lead
+
+    def _instantiate(
+        self,
+        parameter: ast.Parameter,
+        declared: ast.TensorType,
+        variables: dict[str, Var],
+        rests: dict[str, Rest],
+        loss: str,
+    ) -> Wanted:
+        row = _row(declared.groups[-1], variables, rests) if declared.groups else None
+        bound = label_axis(declared)
+        variable = variables.setdefault(bound, Var(bound)) if bound is not None else None
+        return Wanted(kind_of(declared), row, variable, loss, parameter.name)
+
+    def _unify(self, name: str, wanted: Wanted, span: Span) -> None:
+        known = self.found.get(name)
+        if known is None:
+            self.found[name] = Found(wanted, span)
+            return
+        if known.wanted.kind.name == "prob" and wanted.kind.name == "label" and name not in self.fixed:
+            self.found[name] = Found(wanted, known.span)  # it is labels: what wants a prob gets their one-hot rows
+            return
+        kind = meet(known.wanted.kind, wanted.kind)
+        convertible = name in self.fixed or (known.wanted.kind.name == "label" and wanted.kind.name == "prob")
+        if kind is None and not convertible:
+            raise self._conflict(name, known, wanted, span)
+        if kind is not None and _ranges_differ(known.wanted.kind, wanted.kind):
+            if name not in self.fixed:
+                raise self._range_conflict(name, known, wanted, span)
+            kind = known.wanted.kind
+        row, other = known.wanted.row, wanted.row
+        if name in self.fixed and wanted.passes and other is not None:
+            other = [Rest(), *other[1:]]
+        if kind is not None and row is not None and other is not None and not (name in self.fixed and wanted.weak):
+            try:
+                unify(row, other)
+            except MismatchError:
+                raise self._conflict(name, known, wanted, span) from None
+        merged = replace(known.wanted, row=row if row is not None else wanted.row)
+        if kind is not None and name not in self.fixed:
+            merged = replace(merged, kind=kind)
+        if merged.bound is None and wanted.kind.name == "label":
+            merged = replace(merged, bound=wanted.bound)
+        elif merged.bound is not None and wanted.bound is not None:
+            try:
+                _unify_vars(merged.bound, wanted.bound)
+            except MismatchError:
+                raise self._classes_conflict(name, known, wanted, span) from None
+        known.wanted = merged
+
+    def _conflict(self, name: str, known: Found, wanted: Wanted, span: Span) -> LosslangError:
+        taken = f"as {known.wanted.loss} takes '{known.wanted.parameter}'"
+        return error(
+            "LL0303",
+            f"'{name}' cannot be both {known.wanted.text()} and {wanted.text()}",
+            span,
+            expected=f"{known.wanted.text()}, {'as it is declared' if name in self.fixed else taken}",
+            found=f"{wanted.text()}, as {wanted.loss} takes '{wanted.parameter}'",
+            hint=f"bind another tensor: {wanted.loss}({wanted.parameter}=other_{name})",
+            labels=[Label(known.span, "first wanted here")],
+        )
+
+    def _classes_conflict(self, name: str, known: Found, wanted: Wanted, span: Span) -> LosslangError:
+        assert known.wanted.bound is not None and wanted.bound is not None
+        ours, theirs = _find(known.wanted.bound), _find(wanted.bound)
+        return error(
+            "LL0303",
+            f"'{name}' cannot hold labels of {ours.size} classes and of {theirs.size}",
+            span,
+            expected=f"labels below {ours.size}, as {known.wanted.loss} takes '{known.wanted.parameter}'",
+            found=f"labels below {theirs.size}, as {wanted.loss} takes '{wanted.parameter}'",
+            hint=f"bind other labels: {wanted.loss}({wanted.parameter}=other_{name})",
+            labels=[Label(known.span, "first wanted here")],
+        )
+
+    def _range_conflict(self, name: str, known: Found, wanted: Wanted, span: Span) -> LosslangError:
+        ours, theirs = _range(known.wanted.kind), _range(wanted.kind)
+        return error(
+            "LL0303",
+            f"{known.wanted.loss} takes '{name}' in {ours}, {wanted.loss} in {theirs}, and nothing says which it is",
+            span,
+            expected="a declared range: it is converted, never guessed",
+            hint=f"declare it: objective main({name}: image[b, c=3, h, w] in {ours}): ...",
+            labels=[Label(known.span, "first wanted here")],
+        )
+
+    # --------------------------------------------------------------------------------- result
+    def resolve(self, unused: Collection[str] = ()) -> dict[str, ir.Input]:
+        """The inputs with their axes fixed, in the order in which the text meets them, unused ones last."""
+        made: dict[Var | Rest, Axis] = {}
+        names: set[str] = set()
+        result: dict[str, ir.Input] = {}
+        for name, found in sorted(self.found.items(), key=lambda item: item[0] in unused):
+            row = _expanded(found.wanted.row) if found.wanted.row is not None else []
+            dims = tuple(_axis(element, made, names) for element in row)
+            result[name] = (name, found.wanted, dims)  # type: ignore[assignment]
+        return {name: _input(*parts, made, names) for name, parts in result.items()}  # type: ignore[misc]
+
+
+_MAPS = {"softmax": "logit", "log_softmax": "logit", "sigmoid": "logit", "unit": "embed", "stop": "real"}
+
+
+def is_input(parameter: ast.Parameter) -> bool:
+    """Whether the caller passes a parameter of an objective: a tensor, or a number without a default."""
+    return sort_of(parameter) == "tensor" or (sort_of(parameter) == "number" and parameter.default is None)
+
+
+def _positions(node: ast.Index) -> list[ast.Expression]:
+    items = [item.value if isinstance(item, ast.NamedIndex) else item for item in node.items]
+    return [item for item in items if not isinstance(item, ast.Rest)]
+
+
+FOREIGN = {"True": "true", "False": "false", "None": "none", "null": "none", "nan": "none", "NaN": "none"}
+"""Words of other languages, which would pass for names of tensors, and ours."""
+
+FAMILIES = (
+    "vgg",
+    "alex",
+    "squeeze",
+    "resnet",
+    "inception",
+    "densenet",
+    "efficientnet",
+    "convnext",
+    "vit",
+    "dino",
+)
+"""How the names of networks begin."""
+
+
+def _foreign(name: ast.Name) -> LosslangError:
+    ours = FOREIGN[name.name]
+    return error(
+        "LL0203",
+        f"there is no '{name.name}' here",
+        name.span,
+        expected="true, false, none, inf or a number",
+        found=name.name,
+        hint=f"did you mean '{ours}'?",
+        replacement=ours,
+    )
+
+
+def _elements(
+    definition: ast.Definition, types: dict[str, Wanted], variables: dict[str, Var], rests: dict[str, Rest]
+) -> Row | None:
+    """The axes of a mask or weight that is a tensor of its own: those of the rows, else what all arguments share."""
+    if definition.result is not None:
+        return _row(definition.result.axes, variables, rests)
+    rows = [types[p.name].row or [] for p in definition.parameters if p.name in types and p.default is None]
+    shared = [element for element in rows[0] if all(element in row for row in rows)] if rows else []
+    first = next((element for element in shared if isinstance(element, Var)), None)
+    return None if first is None else [first]
+
+
+def children(node: ast.Expression) -> list[ast.Expression]:
+    """The direct subexpressions that may hold inputs."""
+    match node:
+        case ast.Unary():
+            return [node.operand]
+        case ast.Sum():
+            return [term for _, term in node.terms]
+        case ast.Binary():
+            return [node.left, node.right]
+        case ast.Compare():
+            return list(node.operands)
+        case ast.Conditional():
+            return [node.then, node.condition, node.otherwise]
+        case ast.ListOf():
+            return [item for item in node.items if not isinstance(item, ast.Rest)]
+        case ast.Pipe() | ast.Labelled():
+            return [node.value]
+        case _:
+            return []
+
+
+def _input(
+    name: str, wanted: Wanted, dims: tuple[Axis, ...], made: dict[Var | Rest, Axis], names: set[str]
+) -> ir.Input:
+    bound = _axis(_find(wanted.bound), made, names) if wanted.bound is not None else None
+    axes = tuple(sorted(dims, key=lambda axis: axis.key))
+    return ir.intern(ir.Input, (), axes, wanted.kind.dtype, name, wanted.kind, dims, bound)
+
+
+def _axis(element: Var | Rest, made: dict[Var | Rest, Axis], names: set[str]) -> Axis:
+    if element not in made:
+        base, number = element.name, 2
+        name = base
+        while name in names:
+            name, number = f"{base}_{number}", number + 1
+        names.add(name)
+        size = None if isinstance(element, Rest) else element.size
+        made[element] = Axis(name, size, rest=isinstance(element, Rest), index=len(made))
+    return made[element]
+
+
+# ------------------------------------------------------------------------------------------ unification
+def _row(axes: tuple[ast.Axis, ...], variables: dict[str, Var], rests: dict[str, Rest]) -> Row:
+    row: Row = []
+    for axis in axes:
+        if axis.name is not None and axis.is_rest:
+            row.append(rests.setdefault(axis.name, Rest(name=axis.name[3:] or "rest")))
+            continue
+        name = axis.name or f"n{axis.size}"
+        variable = variables.setdefault(name, Var(name, axis.size)) if axis.name else Var(name, axis.size)
+        if axis.size is not None:
+            variable.size = axis.size
+        row.append(variable)
+    return row
+
+
+def _find(variable: Var) -> Var:
+    while variable.same is not None:
+        variable = variable.same
+    return variable
+
+
+def _expanded(row: Row) -> Row:
+    """The row with determined rests replaced."""
+    result: Row = []
+    for element in row:
+        if isinstance(element, Rest):
+            while isinstance(element, Rest) and element.row is not None and len(element.row) == 1:
+                element = element.row[0]
+            if isinstance(element, Rest) and element.row is not None:
+                result += _expanded(element.row)
+                continue
+        result.append(_find(element) if isinstance(element, Var) else element)
+    return result
+
+
+def _unify_vars(a: Var, b: Var) -> None:
+    a, b = _find(a), _find(b)
+    if a is b:
+        return
+    if a.size is not None and b.size is not None and a.size != b.size:
+        raise MismatchError
+    a.size = a.size if a.size is not None else b.size
+    b.same = a
+
+
+def unify(first: Row, second: Row) -> None:
+    """Make two rows one.
+
+    Raises:
+        MismatchError: where they differ in rank or in a declared extent.
+    """
+    a, b = _expanded(first), _expanded(second)
+    while a and b and isinstance(a[0], Var) and isinstance(b[0], Var):
+        _unify_vars(a.pop(0), b.pop(0))  # type: ignore[arg-type]
+    while a and b and isinstance(a[-1], Var) and isinstance(b[-1], Var):
+        _unify_vars(a.pop(), b.pop())  # type: ignore[arg-type]
+    if not a and not b:
+        return
+    if len(a) == 1 and isinstance(a[0], Rest):
+        if a != b:
+            a[0].row = b
+    elif len(b) == 1 and isinstance(b[0], Rest):
+        b[0].row = a
+    elif a and b and isinstance(a[0], Rest) and isinstance(b[-1], Rest):
+        _overlap(a, b)
+    elif a and b and isinstance(a[-1], Rest) and isinstance(b[0], Rest):
+        _overlap(b, a)
+    else:
+        raise MismatchError
+
+
+def _overlap(a: Row, b: Row) -> None:
+    """``[..., x]`` against ``[y, ...]``: both are ``[y, ..., x]``."""
+    middle = Rest()
+    first, last = a[0], b[-1]
+    assert isinstance(first, Rest) and isinstance(last, Rest)
+    first.row = [*b[:-1], middle]
+    last.row = [middle, *a[1:]]
+
+
+def _name(element: Var | Rest) -> str:
+    if isinstance(element, Rest):
+        return "..."
+    if element.size is None or element.name == f"n{element.size}":
+        return element.name.removeprefix("n") if element.size is not None else element.name
+    return f"{element.name}={element.size}"
+
+
+def _range(kind: Kind) -> str:
+    return "any range" if kind.range is None else f"{kind.range[0]:g}..{kind.range[1]:g}"
+
+
+def _ranges_differ(a: Kind, b: Kind) -> bool:
+    return a.range is not None and b.range is not None and a.range != b.range

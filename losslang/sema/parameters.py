@@ -1,0 +1,470 @@
+"""An argument as the value of its parameter: checked, converted, bounded or learned, its axes matched."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from losslang.diagnostics import LosslangError, did_you_mean, error
+from losslang.ir.nodes import Slot, intern
+from losslang.sema import kinds
+from losslang.sema.elementwise import tensor
+from losslang.sema.resolve import sort_of, unknown_parameter
+from losslang.sema.scope import Scope
+from losslang.sema.values import (
+    NONE,
+    Auto,
+    AxisSet,
+    Function,
+    Listed,
+    Network,
+    Primitive,
+    Static,
+    Tensor,
+    Value,
+    describe,
+)
+from losslang.source import Span
+from losslang.syntax import ast
+from losslang.types import Axes, Axis
+
+
+def argument(parameter: ast.Parameter, expression: ast.Expression, scope: Scope) -> Value:
+    """An argument's value, read in the light of its parameter: choices and axis sets are names of their own."""
+    match parameter.type, expression:
+        case ast.ChoiceType(options=options), ast.Name(name=name) if name not in scope.values:
+            if name in options:
+                return Static(name)
+            raise _no_choice(parameter, options, expression.span, name, did_you_mean(name, options))
+        case ast.TensorType(kind="axes"), ast.ListOf():
+            return AxisSet(tuple(_axis_name(item) for item in expression.items))
+        case ast.TensorType(kind="loss" | "fn"), ast.Call(callee=ast.Name(name=name)) if name not in scope.values:
+            item = scope.environment.find(name)
+            open_ = replace(scope, implicit=None)
+            if isinstance(item, ast.Definition) and all(argument.name for argument in expression.arguments):
+                return partial(Function(item, scope.environment.home(item)), expression, open_)
+            return scope.session.evaluate(expression, open_)
+        case ast.TensorType(kind="loss" | "fn"), _:
+            return scope.session.evaluate(expression, replace(scope, implicit=None))
+        case _, ast.Name(name=name) if scope.implicit is not None and name not in scope.values:
+            # a loss that is handed over whole: its value would be that of a call, l1(pred, target)
+            item = scope.environment.find(name)
+            if isinstance(item, ast.Definition):
+                return Function(item, scope.environment.home(item))
+            return scope.session.evaluate(expression, scope)
+        case _:
+            return scope.session.evaluate(expression, scope)
+
+
+def partial(function: Function, node: ast.Call, scope: Scope) -> Function:
+    """A loss or fn with some of its arguments: ``semihard(margin=0.2)``."""
+    names = {parameter.name for parameter in function.definition.parameters}
+    for argument in node.arguments:
+        if argument.name not in names:
+            raise unknown_parameter(function.definition, argument)
+    given = tuple((a.name, scope.session.evaluate(a.value, scope)) for a in node.arguments if a.name is not None)
+    return Function(function.definition, function.environment, given)
+
+
+def _axis_name(item: ast.Expression | ast.Rest) -> str:
+    if isinstance(item, ast.Rest):
+        return "..."
+    if isinstance(item, ast.Name):
+        return item.name
+    raise error(
+        "LL0204",
+        "an axis set holds axis names",
+        item.span,
+        expected="names, such as [b, ...]",
+        found=item.span.text,
+        hint="the names are those in the types of the loss's parameters",
+    )
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call with its arguments evaluated: what each parameter gets, and where it stands in the text."""
+
+    function: Function
+    values: dict[str, Value]
+    spans: dict[str, Span]
+    span: Span
+    bracket: tuple[tuple[ast.Expression | ast.Rest | ast.NamedIndex, Scope], ...]
+    modifiers: dict[str, ast.Expression]
+
+    def place(self, name: str) -> Span:
+        """Where an argument stands, or the call itself."""
+        return self.spans.get(name, self.span)
+
+
+def takes_list(parameter: ast.Parameter, definition: ast.Definition) -> bool:
+    """Whether a parameter is a list itself: ``real[l][c]``, or ``real[l]`` beside one that is a list over ``l``."""
+    groups = parameter.type.groups if isinstance(parameter.type, ast.TensorType) else ()
+    return len(groups) > 1 or any(group[0].name in _list_axes(definition) for group in groups)
+
+
+def _list_axes(definition: ast.Definition) -> set[str | None]:
+    types = [p.type.result if isinstance(p.type, ast.FunctionType) else p.type for p in definition.parameters]
+    return {t.groups[0][0].name for t in types if isinstance(t, ast.TensorType) and len(t.groups) > 1}
+
+
+def group_count(parameter: ast.Parameter) -> int:
+    """How many bracket groups a parameter's type has: two for a list of tensors."""
+    return len(parameter.type.groups) if isinstance(parameter.type, ast.TensorType) else 0
+
+
+def declare(name: str, axes: Axes, scope: Scope) -> None:
+    """Give a name of the definition the axes that it stands for in this call."""
+    scope.axes[name] = axes
+    scope.foreign -= set(axes)
+
+
+def default_of(parameter: ast.Parameter, request: Request, scope: Scope) -> Value:
+    """The value of a parameter that the call leaves out."""
+    definition = request.function.definition
+    if parameter.default is None:
+        if isinstance(parameter.type, ast.TensorType) and parameter.type.optional:
+            return NONE
+        raise error(
+            "LL0207",
+            f"{definition.name} needs '{parameter.name}'",
+            request.span,
+            expected=f"{parameter.name}: {type_text(parameter)}",
+            hint=f"give it: {definition.name}({parameter.name}=...)",
+        )
+    if isinstance(parameter.type, ast.ChoiceType) and isinstance(parameter.default, ast.Name):
+        return Static(parameter.default.name)
+    if isinstance(parameter.type, ast.TensorType) and parameter.type.kind == "axes":
+        return argument(parameter, parameter.default, scope)
+    return scope.session.evaluate(parameter.default, scope)
+
+
+def type_text(parameter: ast.Parameter) -> str:
+    """A parameter's type as written."""
+    from losslang.syntax.printer import print_type
+
+    return print_type(parameter.type) if parameter.type is not None else "a tensor"
+
+
+def bound_value(parameter: ast.Parameter, value: Value, request: Request, scope: Scope) -> Value:
+    """An argument as the value of its parameter: checked, converted, its axes matched."""
+    span = request.place(parameter.name)
+    match parameter.type:
+        case ast.ChoiceType(options=options):
+            if not isinstance(value, Static) or value.value not in options:
+                near = did_you_mean(str(value.value), options) if isinstance(value, Static) else None
+                raise _no_choice(parameter, options, span, describe(value), near)
+            return value
+        case ast.FunctionType():
+            if not isinstance(value, Network):
+                raise wrong_argument(parameter, value, span, "a network: squeeze, alexnet or vgg16")
+            return value
+        case ast.TensorType(kind="loss" | "fn" as wanted):
+            callable_ = isinstance(value, Function) and value.definition.keyword in ("loss", "fn")
+            if not callable_ and not isinstance(value, Primitive):
+                raise wrong_argument(parameter, value, span, f"a {wanted}")
+            return value
+        case ast.TensorType(kind="axes"):
+            if not isinstance(value, AxisSet):
+                raise wrong_argument(parameter, value, span, "axes, such as [b, ...]")
+            return value
+        case ast.TensorType() as declared if sort_of(parameter) == "number":
+            return _number(parameter, declared, value, span, scope)
+        case ast.TensorType() as declared:
+            return _tensor(parameter, declared, value, request, scope)
+        case None:
+            return value
+
+
+def wrong_argument(parameter: ast.Parameter, value: Value, span: Span, expected: str) -> LosslangError:
+    """The error for an argument of another type."""
+    return error(
+        "LL0307",
+        f"'{parameter.name}' got {describe(value)}",
+        span,
+        expected=expected,
+        found=describe(value),
+        hint=_wrong_hint(parameter, value),
+    )
+
+
+def _wrong_hint(parameter: ast.Parameter, value: Value) -> str | None:
+    """How the argument may be meant."""
+    match value:
+        case Static(value=str() as text) if sort_of(parameter) in ("number", "tensor"):
+            return f"leave out the quotes: {parameter.name}={text}"
+        case Static(value=str() as text) if sort_of(parameter) == "network":
+            return f'a file of weights belongs to a network: {parameter.name}=vgg16(weights="{text}")'
+        case Function(definition=definition) if sort_of(parameter) == "tensor":
+            return f"its value is that of a call: {definition.name}(...) with its arguments"
+        case Listed() if sort_of(parameter) == "tensor":
+            return f"a list of numbers comes with the batch: {parameter.name}={parameter.name} makes it an input"
+        case Static(value=None):
+            return f"leave it out for its default, or give it a {sort_of(parameter)}"
+        case Tensor() if sort_of(parameter) == "axes":
+            return f"name the axes in brackets: {parameter.name}=[b, ...]"
+        case Static(value=bool()) if sort_of(parameter) == "number":
+            return "write 1 or 0"
+        case Static(value=int() as number) if number in (0, 1) and sort_of(parameter) == "number":
+            return f"write {'true' if number else 'false'}"
+        case _:
+            return _default_hint(parameter)
+
+
+def _default_hint(parameter: ast.Parameter) -> str:
+    if parameter.default is None:
+        return f"leave '{parameter.name}' out, and it is an input of the objective"
+    return f"leave it out for its default: {parameter.name}={parameter.default.span.text}"
+
+
+def _no_choice(
+    parameter: ast.Parameter, options: Sequence[str], span: Span, found: str, hint: str | None
+) -> LosslangError:
+    return error(
+        "LL0308",
+        f"'{parameter.name}' is a choice",
+        span,
+        expected=" or ".join(options),
+        found=found,
+        hint=hint or f"write one of these words: {parameter.name}={options[0]}",
+    )
+
+
+def _number(parameter: ast.Parameter, declared: ast.TensorType, value: Value, span: Span, scope: Scope) -> Value:
+    """A scalar parameter: a number within its bounds, a learned one, or a scalar of the IR."""
+    bounds = kinds.limits(declared)
+    match value:
+        case Static(value=None) if declared.optional:
+            return value
+        case Static(value=bool() as flag) if declared.kind == "bool":
+            return Static(flag)
+        case Static(value=int() | float()) if declared.kind == "int" and not isinstance(value.value, (int, bool)):
+            raise wrong_argument(parameter, value, span, "a whole number")
+        case Static(value=int() | float() as number) if declared.kind != "bool" and not isinstance(number, bool):
+            _check_bounds(parameter, number, bounds, span)
+            return value
+        case Auto():
+            return _learned(parameter, value, bounds, span, scope)
+        case Tensor():
+            return value
+        case _:
+            raise wrong_argument(parameter, value, span, f"a {'number' if declared.kind == 'real' else declared.kind}")
+
+
+_HOLDS: dict[str, Callable[[float, float], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+def _check_bounds(parameter: ast.Parameter, number: float, bounds: Sequence[tuple[str, float]], span: Span) -> None:
+    for op, limit in bounds:
+        if op in _HOLDS and not _HOLDS[op](number, limit):
+            raise error(
+                "LL0305",
+                f"'{parameter.name}' is {number:g}",
+                span,
+                expected=f"{parameter.name} {op} {limit:g}",
+                found=f"{number:g}",
+                hint=_default_hint(parameter),
+            )
+
+
+def _learned(
+    parameter: ast.Parameter, value: Auto, bounds: Sequence[tuple[str, float]], span: Span, scope: Scope
+) -> Tensor:
+    """``auto``: a slot that starts where the default is and stays within the parameter's bounds."""
+    init = value.init if value.init is not None else _start(parameter)
+    if init is None:
+        raise error(
+            "LL0307",
+            f"nothing says where '{parameter.name}' starts",
+            span,
+            hint=f"give it a start: {parameter.name}=auto(1.0)",
+        )
+    _check_bounds(parameter, init, bounds, span)
+    lower = next((limit for op, limit in bounds if op in (">", ">=")), value.lower)
+    upper = next((limit for op, limit in bounds if op in ("<", "<=")), value.upper)
+    return slot(value.key or scope.session.key(f"{scope.path}.{parameter.name}"), init, lower, upper)
+
+
+def slot(key: str, init: float, lower: float | None = None, upper: float | None = None) -> Tensor:
+    """A learned scalar."""
+    return Tensor(intern(Slot, (), (), "real", key, float(init), lower, upper), ())
+
+
+def _start(parameter: ast.Parameter) -> float | None:
+    match parameter.default:
+        case ast.Number() | ast.Unary(op="-", operand=ast.Number()) as number:
+            return kinds.literal(number)
+        case ast.Call(callee=ast.Name(name="auto"), arguments=(ast.Argument(value=ast.Number(value=number)),)):
+            return float(number)
+        case _:
+            return None
+
+
+def _tensor(parameter: ast.Parameter, declared: ast.TensorType, value: Value, request: Request, scope: Scope) -> Value:
+    span = request.place(parameter.name)
+    if value is NONE and declared.optional:
+        return value
+    if isinstance(value, Auto):
+        raise error(
+            "LL0309",
+            f"'{parameter.name}' is a tensor, and auto learns numbers only",
+            span,
+            expected=type_text(parameter),
+            hint=f"leave it out: '{parameter.name}' is an input then",
+        )
+    if isinstance(value, Listed) and not value.axis and not _is_list(declared, request):
+        raise wrong_argument(parameter, value, span, type_text(parameter))
+    if isinstance(value, Listed):
+        return replace(value, axis=value.axis or declared.groups[0][0].name or "")
+    if (
+        isinstance(value, Function | Primitive | Network | AxisSet)
+        or isinstance(value, Static)
+        and (value.value is None or isinstance(value.value, str))
+    ):
+        raise wrong_argument(parameter, value, span, type_text(parameter))
+    x = tensor(value, span)
+    if len(declared.groups) > 1 and x.order:
+        raise wrong_argument(parameter, value, span, "a list, such as the feature maps of a network")
+    kind = kinds.kind_of(declared)
+    if x.order:
+        x = kinds.convert(x, kind, scope.axes, declared, span)
+    elif (kind.dtype, x.node.dtype) in (("int", "real"), ("bool", "int"), ("bool", "real")):
+        raise wrong_argument(parameter, value, span, type_text(parameter))
+    else:
+        return replace(x, kind=kind, order=_broadcast_order(declared, scope))
+    x = match_axes(parameter, declared, x, request, scope)
+    name = kinds.label_axis(declared)
+    if name is not None and name in scope.axes and x.node.dtype == "int":
+        x = replace(x, bound=scope.axes[name][0])
+    elif name is not None and x.bound is not None and name not in scope.axes:
+        scope.axes[name] = (x.bound,)
+    return x
+
+
+def _broadcast_order(declared: ast.TensorType, scope: Scope) -> Axes:
+    """A number for a tensor is the same along all of its axes."""
+    names = [axis.name or "" for axis in declared.groups[-1]] if len(declared.groups) == 1 else []
+    return tuple(axis for name in names for axis in scope.axes.get(name, ()))
+
+
+def _is_list(declared: ast.TensorType, request: Request) -> bool:
+    """Whether a parameter is declared as a list."""
+    definition = request.function.definition
+    return any(p.type is declared and takes_list(p, definition) for p in definition.parameters)
+
+
+def bind_options(
+    definition: ast.Definition,
+    parameters: Sequence[ast.Parameter],
+    options: dict[str | None, ast.Argument],
+    scope: Scope,
+) -> None:
+    """Bind the scalar options of a balancer."""
+    names = {parameter.name for parameter in parameters}
+    for name, option in options.items():
+        if name not in names:
+            raise unknown_parameter(replace(definition, parameters=tuple(parameters)), option)
+    for parameter in parameters:
+        given = options.get(parameter.name)
+        expression = parameter.default if given is None else given.value
+        span = parameter.span if given is None else given.span
+        if expression is None:
+            raise error(
+                "LL0207",
+                f"{definition.name} needs '{parameter.name}'",
+                span,
+                expected=f"{parameter.name}: {type_text(parameter)}",
+                hint=f"give it: | {definition.name}({parameter.name}=...)",
+            )
+        request = Request(Function(definition, scope.environment), {}, {parameter.name: span}, span, (), {})
+        scope.values[parameter.name] = bound_value(parameter, argument(parameter, expression, scope), request, scope)
+
+
+def match_axes(parameter: ast.Parameter, declared: ast.TensorType, x: Tensor, request: Request, scope: Scope) -> Tensor:
+    """Match a parameter's declared axes to an argument's: bound ones by identity, others from the ends.
+
+    What is left over passes through unseen; a declared axis that the argument lacks broadcasts.
+    """
+    if not declared.groups:
+        return x
+    span = request.place(parameter.name)
+    wanted = list(declared.groups[-1])
+    have = list(x.order)
+    for axis in wanted:
+        for known in scope.axes.get(axis.name or "", ()):
+            if known in have:
+                have.remove(known)
+    unbound = [axis for axis in wanted if axis.name is None or axis.name not in scope.axes]
+    rest = next((place for place, axis in enumerate(unbound) if axis.is_rest), None)
+    if rest is None:
+        _from_right(unbound, have, scope, span)
+    else:
+        _from_right(unbound[rest + 1 :], have, scope, span)
+        for axis in unbound[:rest]:
+            if have:
+                _take(axis, have.pop(0), scope, span)
+        declare(unbound[rest].name or "", tuple(have), scope)
+        have = []
+    _check_left(parameter, declared, x, have, request, scope, span)
+    return x
+
+
+def _from_right(wanted: Sequence[ast.Axis], have: list[Axis], scope: Scope, span: Span) -> None:
+    for axis in reversed(wanted):
+        if have:
+            _take(axis, have.pop(), scope, span)
+
+
+def _take(axis: ast.Axis, found: Axis, scope: Scope, span: Span) -> None:
+    if found.rest and not axis.is_rest:
+        raise error(
+            "LL0302",
+            f"nothing says which of the dimensions '...' is '{axis.name or axis.size}'",
+            span,
+            expected=f"a value with an axis for '{axis.name or axis.size}'",
+            found="the dimensions '...', of which there may be none",
+            hint="declare the tensor with all of its axes: objective main(x: real[b, c]): ...",
+        )
+    if axis.size is not None and found.root.size is not None and axis.size != found.root.size:
+        raise error(
+            "LL0302",
+            f"axis '{found}' has {found.root.size} elements",
+            span,
+            expected=f"{axis.size}",
+            found=f"{found.root.size}",
+        )
+    declare(axis.name or str(found), (found,), scope)
+
+
+def _check_left(
+    parameter: ast.Parameter,
+    declared: ast.TensorType,
+    x: Tensor,
+    left: list[Axis],
+    request: Request,
+    scope: Scope,
+    span: Span,
+) -> None:
+    """An axis declared for two arguments must be one axis of the caller."""
+    missing = [
+        axis
+        for axis in declared.groups[-1]
+        if axis.name in scope.axes and not axis.is_rest and not set(scope.axes[axis.name or ""]) & set(x.order)
+    ]
+    strangers = [axis for axis in left if axis.ordinal == 0 and (axis.index is not None or axis.made)]
+    if missing and strangers:
+        name = missing[0].name or ""
+        raise error(
+            "LL0302",
+            f"'{parameter.name}' of {request.function.definition.name} has no axis '{name}'",
+            span,
+            expected=f"the axis '{scope.axes[name][0]}', which '{name}' is in another argument",
+            found=describe(x),
+            hint="both arguments need the same axis; index one of them, as in z[j]",
+        )

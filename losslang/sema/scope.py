@@ -1,0 +1,149 @@
+"""The names that are visible while a definition's body is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from losslang.diagnostics import did_you_mean, error
+from losslang.sema.modules import Environment
+from losslang.sema.resolve import Sort
+from losslang.sema.values import Tensor, Value
+from losslang.source import Span
+from losslang.syntax import ast
+from losslang.types import Axes, Axis
+
+
+@dataclass
+class Session:
+    """What one elaboration shares: how expressions are evaluated, which learned slots exist already."""
+
+    evaluate: Callable[[ast.Expression, Scope], Value]
+    sort: Callable[[ast.Expression], Sort]
+    """What kind of argument an expression of the objective's own text is."""
+    keys: dict[str, None] = field(default_factory=dict[str, None])
+    calls: int = 0
+    """How many calls of definitions were written out so far."""
+    named: dict[str, Axis] = field(default_factory=dict[str, Axis])
+    """The axes of the inputs and of stacks by name: no two have one name, so that the IR can be printed."""
+
+    def free(self, axis: Axis) -> bool:
+        """Whether no other axis has this one's name."""
+        return self.named.get(axis.name, axis) == axis
+
+    def key(self, wanted: str) -> str:
+        """A slot's key: the wanted one, numbered where it is taken."""
+        key, number = wanted, 2
+        while key in self.keys:
+            key, number = f"{wanted}_{number}", number + 1
+        self.keys[key] = None
+        return key
+
+
+@dataclass
+class Scope:
+    """One call of a definition: its axes and index variables, its values, where its functions come from.
+
+    ``local`` gives the axes that the body itself made (feature maps, what a convolution leaves) the names by which
+    the body knows them: such a name may belong to several axes, and the value at hand decides.
+    """
+
+    environment: Environment
+    session: Session
+    path: str
+    axes: dict[str, Axes] = field(default_factory=dict[str, Axes])
+    values: dict[str, Value] = field(default_factory=dict[str, Value])
+    local: dict[Axis, str] = field(default_factory=dict[Axis, str])
+    foreign: set[Axis] = field(default_factory=set[Axis])
+    """Axes that pass through: arguments have them, the definition does not declare them."""
+    lists: dict[str, list[str]] = field(default_factory=dict[str, "list[str]"])
+    """List axes of known elements: in a balancer, ``k`` over the names of the terms."""
+    implicit: Callable[[str], Tensor | None] | None = None
+    """At the level of an objective: the input of a name."""
+
+    def sees(self, axis: Axis) -> bool:
+        """Whether an axis can be named or indexed here."""
+        return axis not in self.foreign
+
+    def made(self, axis: Axis) -> bool:
+        """Whether an axis is the body's own and has no other name: what a convolution leaves, under its full name."""
+        return self.sees(axis) and all(axis not in axes for axes in self.axes.values())
+
+    def visible(self, order: Axes) -> Axes:
+        """The axes of a value that can be named or indexed here."""
+        return tuple(axis for axis in order if self.sees(axis))
+
+    def variable(self, name: str, axis: Axis) -> Axis:
+        """A new index variable over the extent of an axis; the name ``i2`` asks for the second over ``i``.
+
+        Variables are numbered per axis, so that two losses that index alike get equal nodes.
+        """
+        root = axis.root
+        if name == root.name and all(root not in axes for axes in self.axes.values()) and root not in self.foreign:
+            self.axes[name] = (root,)
+            return root
+        taken = {known for axes in self.axes.values() for known in axes} | self.foreign
+        ordinals = [n for n in range(1, 99) if root.copy(n).name == name] or range(1, 99)
+        asked = len(ordinals) == 1
+        ordinal = next(n for n in ordinals if asked or (root.copy(n) not in taken and self.session.free(root.copy(n))))
+        fresh = root.copy(ordinal)
+        self.axes[name] = (fresh,)
+        return fresh
+
+    def variable_over(self, name: str, axis: Axis) -> Axes:
+        """The index variable of a name where it indexes an axis; it is made where the name is new.
+
+        Over a list of feature maps one name stands for a variable of each map's own axis.
+        """
+        if name not in self.axes:
+            fresh = self.variable(name, axis)
+        elif axis in self.local and len(self.axes[name]) == 1 and self.axes[name][0].root != axis.root:
+            fresh = axis.root.copy(max(self.axes[name][0].ordinal, 1))
+        else:
+            return self.axes[name]
+        if axis in self.local:
+            self.local[fresh] = name
+        return (fresh,)
+
+    def stacked(self, name: str, size: int) -> Axis:
+        """A new axis of known extent (for a stack or a range), unlike any that passes through."""
+        number = 1
+        while True:
+            axis = Axis(name if number == 1 else f"{name}_{number}", size)
+            if axis not in self.foreign and self.session.free(axis):
+                self.session.named[axis.name] = axis
+                self.axes[name] = (axis,)
+                return axis
+            number += 1
+
+    def find(self, name: str, order: Axes, span: Span) -> Axes:
+        """The axes that a name in brackets means for a value with this order.
+
+        Raises:
+            LosslangError: LL0204 for a name that no axis has.
+        """
+        known = self.axes.get(name, ())
+        local = tuple(axis for axis in order if self.local.get(axis) == name)
+        own = tuple(axis for axis in order if axis.name == name and self.made(axis))
+        if not set(known) & set(order) and (local or own):
+            return local or own
+        if name in self.axes:
+            return known
+        if name == "...":
+            return self.visible(order)
+        names = [self.name_of(axis) for axis in self.visible(order)]
+        raise error(
+            "LL0204",
+            f"there is no axis '{name}' here",
+            span,
+            expected="one of " + ", ".join(names) if names else "a value with axes",
+            found=name,
+            hint=did_you_mean(name, [*names, *self.axes])
+            or "axes have the names that the types of the arguments give them",
+        )
+
+    def name_of(self, axis: Axis) -> str:
+        """What this scope calls an axis."""
+        if axis in self.local:
+            return self.local[axis]
+        return next((name for name, axes in self.axes.items() if axis in axes), str(axis))

@@ -1,0 +1,414 @@
+"""The shape of an objective: which parts of its text are terms, their names and weights, and what is piped where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from losslang.diagnostics import Label, LosslangError, did_you_mean, error
+from losslang.ir.netspec import ALIASES, TAPS
+from losslang.sema.modules import Environment
+from losslang.sema.resolve import MODIFIERS, Sort
+from losslang.sema.values import Value
+from losslang.source import Span
+from losslang.syntax import ast
+
+CONSTANTS = ("pi", "inf", "none", "true", "false")
+MAX_TERMS = 2000
+MAX_EXPANSIONS = 20_000
+
+
+@dataclass
+class Frame:
+    """The names at the level of an objective: its own scalars and bindings, then definitions; the rest are inputs."""
+
+    environment: Environment
+    values: dict[str, Value] = field(default_factory=dict[str, Value])
+    bindings: dict[str, ast.Expression] = field(default_factory=dict[str, ast.Expression])
+    declared: frozenset[str] = frozenset()
+    axes: frozenset[str] = frozenset()
+    """Axes that the header names: index variables, as in ``mask=c != 0``."""
+    formulas: set[str] = field(default_factory=set[str])
+    """Bindings that call no loss: each is a value of its own, and is not taken apart."""
+
+    def bind(self, name: str, value: ast.Expression) -> None:
+        """Add a binding."""
+        known = [n.name for n in names(value)]
+        if not any((n in self.bindings and n not in self.formulas) or self._defined(n) for n in known):
+            self.formulas.add(name)
+        self.bindings[name] = value
+
+    def _defined(self, name: str) -> bool:
+        return not self._taken(name) and self.environment.find(name) is not None
+
+    def definition(self, callee: ast.Expression) -> ast.Definition | None:
+        """The loss or fn that a callee names."""
+        if isinstance(callee, ast.Index):
+            callee = callee.base
+        if not isinstance(callee, ast.Name) or self._taken(callee.name):
+            return None
+        item = self.environment.find(callee.name)
+        return item if isinstance(item, ast.Definition) else None
+
+    def _taken(self, name: str) -> bool:
+        return name in self.values or name in self.bindings or name in self.declared
+
+    def is_input(self, name: str) -> bool:
+        """Whether a name means a tensor of the caller."""
+        if name in self.declared:
+            return True
+        known = self._taken(name) or name in self.axes or name in CONSTANTS or name in TAPS or name in ALIASES
+        known = known or name == "auto"
+        return not known and self.environment.find(name) is None
+
+    def sort(self, expression: ast.Expression) -> Sort:
+        """What kind of argument an expression is, before anything is evaluated."""
+        match expression:
+            case ast.String():
+                return "string"
+            case ast.Number():
+                return "number"
+            case ast.Name(name=name) if name in TAPS or name in ALIASES:
+                return "network"
+            case ast.Call(callee=ast.Name(name=name)) if name in TAPS or name in ALIASES:
+                return "network"
+            case ast.Name(name=name) if name in CONSTANTS or name == "auto" or name in self.values:
+                return "number"
+            case ast.Call(callee=ast.Name(name="auto")):
+                return "number"
+            case ast.Name() | ast.Call() if self.definition(_callee(expression)) is not None:
+                return "tensor" if self._has_input(expression) else "function"
+            case _:
+                return "tensor" if self._has_input(expression) else "number"
+
+    def _has_input(self, expression: ast.Expression) -> bool:
+        return any(self.is_input(name.name) for name in names(expression))
+
+    def has_loss(self, expression: ast.Expression) -> bool:
+        """Whether a loss, fn, alias or named term stands in an expression."""
+        for name in names(expression):
+            if name.name in self.bindings:
+                return True
+            if self._defined(name.name):
+                return True
+        return False
+
+
+def is_auto(weight: ast.Expression) -> bool:
+    """Whether a factor of a weight is the word ``auto``."""
+    return isinstance(weight, ast.Name) and weight.name == "auto"
+
+
+def _callee(expression: ast.Name | ast.Call) -> ast.Expression:
+    return expression.callee if isinstance(expression, ast.Call) else expression
+
+
+def names(expression: ast.Expression) -> Iterator[ast.Name]:
+    """Every name in an expression, callees included; iterative."""
+    stack: list[object] = [expression]
+    while stack:
+        node = stack.pop()
+        match node:
+            case ast.Name():
+                yield node
+            case ast.Call(callee=ast.Index(base=base, filter=condition)):
+                stack += [base, condition, *(argument.value for argument in node.arguments)]
+            case ast.Call():
+                stack += [node.callee, *(argument.value for argument in node.arguments)]
+            case ast.Index(base=ast.Name(name="loss") as base):
+                yield base
+            case ast.Index():
+                stack += [node.base, *node.items, node.filter]
+            case ast.NamedIndex() | ast.Labelled() | ast.Pipe():
+                stack.append(node.value)
+            case ast.Unary():
+                stack.append(node.operand)
+            case ast.Sum():
+                stack += [term for _, term in node.terms]
+            case ast.Binary():
+                stack += [node.left, node.right]
+            case ast.Compare():
+                stack += node.operands
+            case ast.Conditional():
+                stack += [node.then, node.condition, node.otherwise]
+            case ast.ListOf():
+                stack += node.items
+            case ast.Range():
+                stack += [node.low, node.high]
+            case _:
+                pass
+
+
+@dataclass(frozen=True)
+class Part:
+    """A term as written: its name, the factors of its weight (with a sign), its loss."""
+
+    name: str
+    weights: tuple[ast.Expression, ...]
+    body: ast.Expression
+    span: Span
+
+
+@dataclass(frozen=True)
+class Piped:
+    """A pass over some terms, by their names."""
+
+    pipe: ast.Pipe
+    terms: tuple[str, ...]
+
+
+@dataclass
+class Plan:
+    """The terms and passes of an objective, in order."""
+
+    frame: Frame
+    parts: list[Part] = field(default_factory=list[Part])
+    piped: list[Piped] = field(default_factory=list[Piped])
+    direct: set[int] = field(default_factory=set[int])
+    """Where bindings are mentioned that are terms by themselves."""
+    labels: dict[str, Span] = field(default_factory=dict[str, Span])
+    """The names that ``as`` gives, and where."""
+
+    def add(
+        self, expression: ast.Expression, weights: tuple[ast.Expression, ...] = (), name: str | None = None
+    ) -> None:
+        """Take an expression apart into terms."""
+        match expression:
+            case ast.Pipe():
+                before = len(self.parts)
+                self.add(expression.value, weights, name)
+                self.piped.append(Piped(expression, tuple(part.name for part in self.parts[before:])))
+            case ast.Labelled():
+                self._check_name(expression)
+                self._single(expression.value, weights, expression.name, expression.span)
+            case ast.Sum() if name is None:
+                self._sum(expression, weights)
+            case _:
+                self._single(expression, weights, name, expression.span)
+
+    def _sum(self, expression: ast.Sum, weights: tuple[ast.Expression, ...]) -> None:
+        """Constants belong to the loss that follows: ``1 - ssim`` is one term."""
+        pending: list[tuple[str, ast.Expression]] = []
+        for sign, term in expression.terms:
+            if not self.frame.has_loss(term):
+                pending.append((sign, term))
+                continue
+            if pending:
+                whole = ast.Sum((*pending, (sign, term)), span=pending[0][1].span.to(term.span))
+                self._single(whole, weights, None, whole.span)
+                pending = []
+            elif sign == "-":
+                self.add(term, (*weights, ast.Number(-1, span=term.span)))
+            else:
+                self.add(term, weights)
+        if pending:
+            raise self._no_loss(pending[-1][1])
+
+    def _single(
+        self, expression: ast.Expression, weights: tuple[ast.Expression, ...], name: str | None, span: Span
+    ) -> None:
+        factors, body = self._factors(expression)
+        weights = (*weights, *factors)
+        if isinstance(body, ast.Labelled):
+            self._check_name(body)
+            return self._single(body.value, weights, name or body.name, span)
+        named = body.name if isinstance(body, ast.Name) else ""
+        if isinstance(body, ast.Name) and named in self.frame.bindings and named not in self.frame.formulas:
+            self.direct.add(body.span.start)
+            return self._single(self.frame.bindings[body.name], weights, name or body.name, span)
+        if isinstance(body, ast.Pipe) or (isinstance(body, ast.Sum) and name is None and self._distributes(body)):
+            return self.add(body, weights)
+        if not self.frame.has_loss(body):
+            raise self._no_loss(body)
+        self._check_loss(body)
+        if len(self.parts) >= MAX_TERMS:
+            raise error(
+                "LL0404",
+                f"an objective has at most {MAX_TERMS} terms",
+                span,
+                expected=f"{MAX_TERMS} or fewer",
+                found=f"a term number {MAX_TERMS + 1}",
+                hint="terms of one kind belong in one loss over an axis: sum[k](...)",
+            )
+        self.parts.append(Part(self._unique(name or self._name(body)), weights, body, span))
+        return None
+
+    def _check_loss(self, body: ast.Expression) -> None:
+        """A balancer stands after the terms; an objective is none of its own terms."""
+        definition = self.frame.definition(body.callee if isinstance(body, ast.Call) else body)
+        if definition is not None and definition.keyword not in ("loss", "fn"):
+            balancer = definition.keyword == "balancer"
+            raise error(
+                "LL0206" if balancer else "LL0201",
+                f"'{definition.name}' is {'a balancer' if balancer else 'an objective'}, no loss",
+                body.span,
+                expected="a loss, such as 0.5*l1 + focal(gamma=2)",
+                found=f"{definition.keyword} {definition.name}",
+                hint=f"it stands after the terms: l1 + mse | {definition.name}" if balancer else "write its terms",
+            )
+
+    def _check_name(self, labelled: ast.Labelled) -> None:
+        """A name that is written stands for one term; names that follow from a loss are numbered."""
+        known = next((part.span for part in self.parts if part.name == labelled.name), None)
+        known = self.labels.get(labelled.name, known)
+        if known is not None:
+            raise error(
+                "LL0205",
+                f"two terms are named '{labelled.name}'",
+                labelled.span,
+                expected="a name of its own for each term",
+                labels=[Label(known, "first here")],
+                hint=f"call it {labelled.name}_2",
+            )
+        self.labels[labelled.name] = labelled.span
+
+    def _distributes(self, body: ast.Sum) -> bool:
+        return all(self.frame.has_loss(term) for _, term in body.terms)
+
+    def _factors(self, expression: ast.Expression) -> tuple[tuple[ast.Expression, ...], ast.Expression]:
+        """The weight's factors and the loss in ``2*auto*loss/3``."""
+        match expression:
+            case ast.Binary(op="*", left=left, right=right):
+                for weight, body in ((left, right), (right, left)):
+                    if self.frame.has_loss(body) and not self.frame.has_loss(weight):
+                        inner, loss = self._factors(body)
+                        return (*_product(weight), *inner), loss
+            case ast.Binary(op="/", left=left, right=right) if not self.frame.has_loss(right):
+                inner, loss = self._factors(left)
+                one = ast.Number(1, span=right.span)
+                return (ast.Binary("/", one, right, span=right.span), *inner), loss
+            case ast.Unary(op="-"):
+                inner, loss = self._factors(expression.operand)
+                return (ast.Number(-1, span=expression.span), *inner), loss
+            case _:
+                pass
+        return (), expression
+
+    def _name(self, body: ast.Expression) -> str:
+        """The first loss in the body names the term."""
+        found = [n for n in names(body) if self.frame.has_loss(n)]
+        return min(reversed(found), key=lambda n: n.span.start).name if found else "term"
+
+    def _unique(self, name: str) -> str:
+        taken = {part.name for part in self.parts}
+        unique, number = name, 2
+        while unique in taken:
+            unique, number = f"{name}_{number}", number + 1
+        return unique
+
+    def _no_loss(self, body: ast.Expression) -> LosslangError:
+        """Why an expression is no term."""
+        callee = body.callee if isinstance(body, ast.Call) else body
+        callee = callee.base if isinstance(callee, ast.Index) else callee
+        example = "a loss, such as 0.5*l1 + focal(gamma=2)"
+        if isinstance(body, ast.String):
+            hint = "leave out the quotes; a file is compiled from a Path"
+            return error("LL0402", "a weight or a loss is no string", body.span, expected=example, hint=hint)
+        if not isinstance(callee, ast.Name) or callee.name in CONSTANTS or callee.name == "auto":
+            hint = "a constant adds nothing to a gradient; remove it"
+            return error("LL0401", "this is no loss", body.span, expected=example, hint=hint)
+        name = callee.name
+        if name in TAPS or name in ALIASES:
+            hint = f"a loss takes it: lpips(net={name})"
+            return error("LL0201", f"'{name}' is a network, no loss", callee.span, expected=example, hint=hint)
+        return error(
+            "LL0201",
+            f"there is no loss '{name}'",
+            callee.span,
+            expected=example,
+            hint=did_you_mean(name, self.frame.environment.names()) or "losslang list shows all of them",
+        )
+
+
+def _product(weight: ast.Expression) -> tuple[ast.Expression, ...]:
+    """The factors of a product, so that ``auto`` among them is seen."""
+    if isinstance(weight, ast.Binary) and weight.op == "*":
+        return (*_product(weight.left), *_product(weight.right))
+    return (weight,)
+
+
+def expand_aliases(expression: ast.Expression, environment: Environment) -> ast.Expression:
+    """The expression with every alias (``ssim_loss = 1 - ssim``) replaced by what it stands for.
+
+    Arguments given to the alias go to the loss that it is built on.
+
+    Raises:
+        LosslangError: LL0406 where aliases of aliases stand for more than can be written out.
+    """
+    left = MAX_EXPANSIONS
+
+    def expand(node: ast.Expression) -> ast.Expression:
+        nonlocal left
+        match node:
+            case ast.Name(name=name) | ast.Call(callee=ast.Name(name=name)) if isinstance(
+                item := environment.find(name), ast.Alias
+            ):
+                left -= 1
+                if left < 0:
+                    raise too_large(expression.span, f"aliases are written out more than {MAX_EXPANSIONS} times")
+                body = _placed(item.value, node.span) if item.span.source is not node.span.source else item.value
+                given = node.arguments if isinstance(node, ast.Call) else None
+                return expand(body if given is None else _give(body, given, environment))
+            case ast.Sum():
+                return replace(node, terms=tuple((sign, expand(term)) for sign, term in node.terms))
+            case ast.Binary():
+                return replace(node, left=expand(node.left), right=expand(node.right))
+            case ast.Unary():
+                return replace(node, operand=expand(node.operand))
+            case ast.Labelled() | ast.Pipe():
+                return replace(node, value=expand(node.value))
+            case _:
+                return node
+
+    return expand(expression)
+
+
+def _placed(expression: ast.Expression, span: Span) -> ast.Expression:
+    """The body of a library's alias at the place where the alias is used: errors point into the user's text."""
+
+    def placed(part: object) -> Any:
+        if isinstance(part, tuple):
+            return tuple(placed(item) for item in cast("tuple[object, ...]", part))
+        if not isinstance(part, ast.Node):
+            return part
+        fields = [name for name in type(part).__dataclass_fields__ if name != "span"]
+        return replace(part, span=span, **{name: placed(getattr(part, name)) for name in fields})
+
+    return placed(expression)
+
+
+def too_large(span: Span, why: str) -> LosslangError:
+    """The error for a text that stands for more than can be written out."""
+    return error(
+        "LL0406",
+        f"this stands for too much: {why}",
+        span,
+        expected="fewer levels, each of which uses the one below more than once",
+        hint="a sum over an axis is one line: sum[k](...)",
+    )
+
+
+def _give(value: ast.Expression, arguments: tuple[ast.Argument, ...], environment: Environment) -> ast.Expression:
+    match value:
+        case ast.Name() if environment.find(value.name) is not None:
+            return ast.Call(value, arguments, span=value.span)
+        case ast.Call(callee=ast.Name(name=name)) if environment.find(name) is not None:
+            return replace(value, arguments=(*value.arguments, *arguments))
+        case ast.Sum():
+            return replace(value, terms=tuple((s, _give(t, arguments, environment)) for s, t in value.terms))
+        case ast.Binary():
+            return replace(
+                value,
+                left=_give(value.left, arguments, environment),
+                right=_give(value.right, arguments, environment),
+            )
+        case ast.Unary():
+            return replace(value, operand=_give(value.operand, arguments, environment))
+        case _:
+            return value
+
+
+def modifier(name: str) -> bool:
+    """Whether a keyword is one of those that every loss takes."""
+    return name in MODIFIERS

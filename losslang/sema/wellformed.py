@@ -1,0 +1,169 @@
+"""What can be said about a file's definitions before any of them is used: names, axes, and that none needs itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from losslang.diagnostics import Diagnostic, Label, LosslangError
+from losslang.sema.resolve import sort_of
+from losslang.source import Span
+from losslang.syntax import ast
+
+RESERVED = ("auto", "epoch", "false", "inf", "none", "pi", "step", "true")
+"""Words of the language that would mean something else as a name."""
+
+
+def check(module: ast.Module) -> None:
+    """Check every definition of a file.
+
+    Raises:
+        LosslangError: LL0205 (a name twice), LL0210 (a definition that needs itself), LL0309; all of them together.
+    """
+    found = [problem for item in module.items for problem in _item(item)]
+    if not found:
+        found = list(_cycles(_module_graph(module)))
+    if found:
+        raise LosslangError(found)
+
+
+def _item(item: ast.Definition | ast.Alias | ast.Use) -> Iterator[Diagnostic]:
+    if isinstance(item, ast.Use):
+        return
+    if item.name in RESERVED:
+        yield Diagnostic(
+            "LL0205",
+            f"'{item.name}' is a word of the language",
+            item.span,
+            expected="another name",
+            hint=f"call it my_{item.name}",
+        )
+    if isinstance(item, ast.Definition):
+        yield from _names(item)
+        yield from _cycles({b.name: (b.span, _references(b.value)) for b in item.bindings})
+        if item.keyword == "objective":
+            yield from _inputs(item)
+
+
+def _names(definition: ast.Definition) -> Iterator[Diagnostic]:
+    """A name has one value per call; an axis stands once in a type."""
+    seen: dict[str, Span] = {}
+    for node in (*definition.parameters, *definition.bindings):
+        if node.name in seen:
+            yield Diagnostic(
+                "LL0205",
+                f"'{node.name}' is defined twice in {definition.name}",
+                node.span,
+                expected="one value for each name",
+                labels=(Label(seen[node.name], "first here"),),
+                hint="give the second another name",
+            )
+        seen.setdefault(node.name, node.span)
+    for parameter in definition.parameters:
+        if not isinstance(parameter.type, ast.TensorType):
+            continue
+        for group in parameter.type.groups:
+            named = [axis.name for axis in group if axis.name is not None]
+            twice = next((name for name in named if named.count(name) > 1), None)
+            if twice is not None:
+                yield Diagnostic(
+                    "LL0205",
+                    f"'{parameter.name}' has the axis '{twice}' twice",
+                    parameter.span,
+                    expected="a name of its own for each axis",
+                    hint="axes of equal extent have two names: real[i, j]",
+                )
+
+
+def _inputs(definition: ast.Definition) -> Iterator[Diagnostic]:
+    """An objective takes what a batch can hold."""
+    for parameter in definition.parameters:
+        if sort_of(parameter) not in ("tensor", "number"):
+            yield Diagnostic(
+                "LL0309",
+                f"an objective takes tensors and numbers; '{parameter.name}' is neither",
+                parameter.span,
+                expected="a type such as real[b, ...]",
+                hint="name the loss or the network where it is used",
+            )
+
+
+# ------------------------------------------------------------------------------------------ what needs itself
+Graph = Mapping[str, tuple[Span, set[str]]]
+
+
+def _module_graph(module: ast.Module) -> Graph:
+    return {item.name: (item.span, _needs(item)) for item in module.items if not isinstance(item, ast.Use)}
+
+
+def _needs(item: ast.Definition | ast.Alias) -> set[str]:
+    if isinstance(item, ast.Alias):
+        return _references(item.value)
+    own = {node.name for node in (*item.parameters, *item.bindings)}
+    parts: list[object] = [item.value, item.result, item.normaliser, *item.bindings]
+    parts += [parameter.default for parameter in item.parameters]
+    return {name for part in parts for name in _references(part)} - own
+
+
+def _references(part: object) -> set[str]:
+    """The names in a part of the tree; what stands under ``last`` is of the call before."""
+    found: set[str] = set()
+    stack = [part]
+    while stack:
+        node = stack.pop()
+        match node:
+            case ast.Name(name=name):
+                found.add(name)
+            case ast.Call(callee=ast.Name(name="last")):
+                pass
+            case ast.Node():
+                stack += [getattr(node, name) for name in type(node).__dataclass_fields__ if name != "span"]
+            case tuple():
+                stack += node  # pyright: ignore[reportUnknownArgumentType]
+            case _:
+                pass
+    return found
+
+
+def _cycles(graph: Graph) -> Iterator[Diagnostic]:
+    """One error for each circle of names."""
+    done: set[str] = set()
+    for start in graph:
+        circle = _circle(graph, start, done)
+        if circle:
+            chain = " -> ".join([*circle, circle[0]])
+            yield Diagnostic(
+                "LL0210",
+                f"'{circle[0]}' needs itself" + (f": {chain}" if len(circle) > 1 else ""),
+                graph[circle[0]][0],
+                expected="names that stand for something already known",
+                labels=tuple(
+                    Label(graph[name][0], f"needs '{circle[(n + 1) % len(circle)]}'")
+                    for n, name in enumerate(circle)
+                    if n
+                ),
+                hint="the value of the call before is last(x, init); nothing else may refer to itself",
+            )
+
+
+def _circle(graph: Graph, start: str, done: set[str]) -> list[str]:
+    """The first circle that is met from a name; depth first, without recursion."""
+    if start in done:
+        return []
+    path = [start]
+    iterators = [_following(graph, start)]
+    while path:
+        following = next(iterators[-1], None)
+        if following is None:
+            done.add(path.pop())
+            iterators.pop()
+        elif following in path:
+            done.update(path)
+            return path[path.index(following) :]
+        elif following not in done:
+            path.append(following)
+            iterators.append(_following(graph, following))
+    return []
+
+
+def _following(graph: Graph, name: str) -> Iterator[str]:
+    return iter(sorted(graph[name][1] & graph.keys()))
