@@ -1,0 +1,140 @@
+"""Gradients of the IR against central differences; passes keep values and gradients."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from losslang.ir import ops
+from losslang.ir.grad import gradients
+from losslang.ir.nodes import Node, Objective
+from losslang.ir.rewrite import substitute
+from losslang.passes import pipeline
+from losslang.passes.balance import balance
+from losslang.passes.lift_state import lift_state
+from losslang.passes.share import share
+from losslang.passes.simplify import simplify
+from losslang.passes.stabilise import stabilise
+from tests.passes.programs import (
+    COMPOSITES,
+    LOSSES,
+    as_total,
+    close,
+    differentiable,
+    finite,
+    objective,
+    oracle,
+    programs,
+    random_inputs,
+    value_and_gradients,
+)
+
+Inputs = dict[str, NDArray[Any]]
+
+
+def along(of: Objective, root: Node, inputs: Inputs, direction: Inputs, step: float) -> float:
+    """The central difference of a scalar along a direction, of order four."""
+
+    def at(times: float) -> float:
+        moved = {n: x + times * step * direction[n] if n in direction else x for n, x in inputs.items()}
+        return float(oracle(moved).evaluate([root, *of.inputs])[0])
+
+    return (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * step)
+
+
+def assert_gradients(of: Objective, root: Node, seed: int = 0, step: float = 1e-5) -> None:
+    inputs = random_inputs(of, seed)
+    wrt = differentiable(of)
+    found = value_and_gradients(root, of, inputs)[1:]
+    rng = np.random.default_rng(seed + 1)
+    for node, gradient in zip(wrt, found, strict=True):
+        direction = rng.normal(size=inputs[node.name].shape)
+        wanted = along(of, root, inputs, {node.name: direction}, step)
+        assert np.isclose(np.sum(gradient * direction), wanted, rtol=1e-5, atol=1e-7), node.name
+
+
+@pytest.mark.parametrize("text", [*LOSSES, *COMPOSITES], ids=lambda text: text.split("(")[0][:24])
+def test_gradients_agree_with_differences(text: str) -> None:
+    of = pipeline.run(objective(text), "balance")
+    root = as_total(of)
+    if root.axes:
+        root = ops.mean(root, root.axes)
+    assert_gradients(of, root)
+
+
+@pytest.mark.parametrize("text", ["infonce(tau=auto)", "l1 + focal | uncertainty", "clip(scale=auto(10))"])
+def test_learned_values_have_gradients(text: str) -> None:
+    of = pipeline.run(objective(text))
+    inputs = random_inputs(of)
+    slots = list(of.slots())
+    found = oracle(inputs).evaluate(gradients(as_total(of), slots))
+    for slot, gradient in zip(slots, found, strict=True):
+        step = 1e-5
+        high, low = (
+            float(oracle(inputs, {slot.key: slot.init + sign * step}).evaluate([as_total(of)])[0]) for sign in (1, -1)
+        )
+        assert np.isclose(float(gradient), (high - low) / (2 * step), rtol=1e-5, atol=1e-8)
+
+
+def smooth(of: Objective, root: Node, inputs: Inputs, direction: Inputs) -> bool:
+    """Whether no kink is near: differences of two steps agree."""
+    near, far = (along(of, root, inputs, direction, step) for step in (1e-6, 1e-4))
+    return bool(np.isclose(near, far, rtol=1e-4, atol=1e-6))
+
+
+@given(programs(), st.integers(0, 5))
+def test_gradients_of_random_programs(of: Objective, seed: int) -> None:
+    root = as_total(of)
+    inputs = random_inputs(of, seed)
+    values = value_and_gradients(_stopless(root), of, inputs)
+    assume(finite(values) and max(float(np.max(np.abs(v))) for v in values) < 1e6)
+    rng = np.random.default_rng(seed)
+    direction = {node.name: rng.normal(size=inputs[node.name].shape) for node in differentiable(of)}
+    assume(smooth(of, _stopless(root), inputs, direction))
+    wanted = along(of, _stopless(root), inputs, direction, 1e-5)
+    total = sum(float(np.sum(g * direction[n.name])) for n, g in zip(differentiable(of), values[1:], strict=True))
+    assert np.isclose(total, wanted, rtol=1e-5, atol=1e-6)
+
+
+def _stopless(root: Node) -> Node:
+    """The same value without `stop`: a difference does not know of it."""
+    return substitute([root], lambda node: node.args[0] if ops.is_op(node, "stop") else None)[root]
+
+
+# ------------------------------------------------------------------------------------------ passes
+@pytest.mark.parametrize("step", [simplify, lift_state, balance, stabilise, share], ids=lambda step: step.__name__)
+@given(of=programs(), seed=st.integers(0, 5))
+def test_a_pass_keeps_values_and_gradients(step: pipeline.Pass, of: Objective, seed: int) -> None:
+    _assert_kept(of, step(of), seed)
+
+
+@given(programs(), st.integers(0, 5))
+def test_the_pipeline_keeps_values_and_gradients(of: Objective, seed: int) -> None:
+    _assert_kept(of, pipeline.run(of), seed)
+    _assert_kept(of, pipeline.run(of, skip=frozenset({"simplify"})), seed)
+
+
+@pytest.mark.parametrize("text", [*LOSSES, *COMPOSITES], ids=lambda text: text.split("(")[0][:24])
+def test_losses_are_equal_without_simplify(text: str) -> None:
+    of = objective(text)
+    plain = pipeline.run(of, "balance", skip=frozenset({"simplify"}))
+    inputs = random_inputs(of)
+    wanted = value_and_gradients(as_total(plain), of, inputs)
+    for skipped in (frozenset[str](), frozenset({"simplify"}), frozenset({"simplify", "share"})):
+        found = value_and_gradients(as_total(pipeline.run(of, skip=skipped)), of, inputs)
+        assert close(found, wanted)
+
+
+def _assert_kept(before: Objective, after: Objective, seed: int) -> None:
+    inputs = random_inputs(before, seed)
+    after = replace(after, inputs=before.inputs)
+    wanted = value_and_gradients(as_total(before), before, inputs)
+    assume(finite(wanted) and max(float(np.max(np.abs(v))) for v in wanted) < 1e6)
+    found = value_and_gradients(as_total(after), before, inputs)
+    assert close(found, wanted, 1e-7)
