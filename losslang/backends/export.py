@@ -1,0 +1,483 @@
+"""An objective as a Python file that needs torch and nothing else: `Artifact.python` is its text.
+
+The file holds the graph as statements, a class with the call convention and state-dict keys of the module in
+this process, and the text of what it calls. Dimensions that ``...`` stands for are merged into one at entry:
+the file works for any number of them. Where the caller fixes the number, they stay as they are.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx
+
+from losslang.backends import python
+from losslang.backends.python import identifier
+from losslang.runtime import functional, nets
+from losslang.runtime.checks import InputSpec
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What an exported objective consists of."""
+
+    name: str
+    source: str
+    """The text it was compiled from."""
+    digest: str
+    """A hash of the canonical IR: equal for equal objectives, however they are written."""
+    version: str
+    inputs: tuple[InputSpec, ...]
+    bind: dict[str, str]
+    ranks: dict[str, int]
+    """Fixed numbers of dimensions, by input; for any other input every number will do."""
+    terms: tuple[str, ...]
+    slots: dict[str, float]
+    """Learned numbers: where each free parameter starts."""
+    state: dict[str, float]
+    """The same, as they are now."""
+    networks: dict[str, tuple[nets.NetSpec, bool]]
+    """By the name that the graph gives it: a network, and whether its LPIPS heads are used."""
+    rows: tuple[str, ...]
+    """Axes of the total, where it is not reduced."""
+    graph: fx.Graph
+    dtype: torch.dtype
+
+    def python(self) -> str:
+        """The text of ``objective.py``."""
+        return _File(self).text()
+
+    def json(self) -> str:
+        """The text of ``objective.json``."""
+        return json.dumps(self.description(), indent=2, ensure_ascii=False) + "\n"
+
+    def description(self) -> dict[str, Any]:
+        """Everything but the graph, as data."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "hash": self.digest,
+            "inputs": [
+                {
+                    "name": self.bind.get(spec.name, spec.name),
+                    "input": spec.name,
+                    "type": spec.type,
+                    "dims": self.ranks.get(spec.name),
+                }
+                for spec in self.inputs
+            ],
+            "terms": list(self.terms),
+            "parameters": {
+                f"terms.{key}": {"init": init, "value": self.state.get(key, init)} for key, init in self.slots.items()
+            },
+            "state": {},
+            "networks": {name: str(spec) for name, (spec, _) in self.networks.items()},
+            "dtype": "float64 where an input is, else float32",
+            "versions": {"losslang": self.version, "torch": str(torch.__version__)},
+        }
+
+
+_RESERVED = frozenset(
+    [
+        "self",
+        "dtype",
+        "torch",
+        "F",
+        "nn",
+        "math",
+        "Tensor",
+        "Term",
+        "Output",
+        "Slots",
+        "Objective",
+        "gathered",
+        "check",
+        "merged",
+        "move",
+        "root",
+    ]
+) | {name for name, value in vars(functional).items() if inspect.isfunction(value)}
+
+
+class _File:
+    """Puts the file together."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self.keys = {spec.name: artifact.bind.get(spec.name, spec.name) for spec in artifact.inputs}
+        self.locals = self._locals()
+        self.body = python.write(artifact.graph, self._names(), artifact.dtype)
+
+    def _locals(self) -> dict[str, str]:
+        """A Python name for each input: that of the batch, where it is one."""
+        taken: set[str] = set()
+        found: dict[str, str] = {}
+        for name, key in self.keys.items():
+            local = identifier(key if key.isidentifier() else name, _RESERVED | {"total"})
+            while local in taken:
+                local += "_"
+            taken.add(local)
+            found[name] = local
+        return found
+
+    def _names(self) -> python.Names:
+        real = {spec.name for spec in self.artifact.inputs if spec.dtype == "real"}
+        first = next(iter(self.locals.values()))
+        placeholders = [node.name for node in self.artifact.graph.nodes if node.op == "placeholder"]
+        by_input = dict(zip(placeholders, self.locals, strict=False))
+        slots = dict(zip(placeholders[len(self.locals) :], self.artifact.slots, strict=True))
+        held = {node: f'self.terms["{key}"]' for node, key in slots.items()}
+        return python.Names(
+            inputs={node: self.locals[name] for node, name in by_input.items() if name in real},
+            others={node: self.locals[name] for node, name in by_input.items() if name not in real} | held,
+            learned={node: identifier(key.replace(".", "_"), _RESERVED) for node, key in slots.items()},
+            device=f"{first}.device",
+            reserved=_RESERVED,
+            terms=self.artifact.terms,
+        )
+
+    # -------------------------------------------------------------------------------- parts
+    def text(self) -> str:
+        """The whole file."""
+        helpers = [inspect.getsource(getattr(functional, name)) for name in sorted(self._helpers())]
+        networks = _without_imports(inspect.getsource(nets)) if self.artifact.networks else ""
+        fixed = _RUNTIME + (_MERGING if self._merges() else "") + (_MOVING if networks else "")
+        fixed += _ROOT if "root" in self.body.helpers else ""
+        code = "\n\n".join(part.strip("\n") + "\n" for part in [self._class(), *_parts(fixed), *helpers])
+        if networks:
+            code += f"\n\n# {'-' * 106}\n# The feature networks: losslang/runtime/nets.py as it is\n{networks}"
+        constants = "".join(_constant(name, items) for name, items in self.body.constants.items())
+        imports = _imports(code, nets if networks else None)
+        return f"{self._docstring()}\n{imports}\n{constants}\n\n{code}".replace("\n\n\n\n", "\n\n\n")
+
+    def _helpers(self) -> set[str]:
+        """The functions that the graph calls, and those that they call."""
+        found: set[str] = set()
+        waiting = self.body.helpers - {"root"}
+        while waiting:
+            name = waiting.pop()
+            found.add(name)
+            names = _names(inspect.getsource(getattr(functional, name)))
+            waiting |= {other for other in names if inspect.isfunction(getattr(functional, other, None))} - found
+        return found
+
+    def _docstring(self) -> str:
+        artifact = self.artifact
+        learned = [f"    {key} (starts at {value:g})" for key, value in artifact.slots.items()]
+        inputs = [f"    {self.keys[spec.name]}: {spec.type}{self._rank_note(spec)}" for spec in artifact.inputs]
+        any_number = "; ... stands for any number of dimensions" if self._merges() else ""
+        lines = [
+            f"The objective '{artifact.name}', compiled by losslang {artifact.version}; it needs torch only.",
+            "",
+            *textwrap.indent(artifact.source.strip(), "    ").splitlines(),
+            "",
+            f"Inputs, by keyword or in a mapping{any_number}:",
+            *inputs,
+            "Terms:",
+            f"    {', '.join(artifact.terms)}",
+            *(["Learned, as free parameters (a temperature by its logarithm):", *learned] if learned else []),
+            f"Hash: {artifact.digest}",
+        ]
+        body = "\n".join(line.rstrip() for line in lines).replace("\\", "\\\\").replace('"""', r"\"\"\"")
+        return f'"""{body}\n"""\n'
+
+    def _rank_note(self, spec: InputSpec) -> str:
+        fixed = self.artifact.ranks.get(spec.name)
+        return "" if fixed is None else f"  ({fixed} dimensions)"
+
+    def _axes(self, spec: InputSpec) -> str:
+        """``("b", 3, "*rest")``."""
+        items: list[str] = []
+        rest = self.artifact.ranks.get(spec.name, 0) - sum(not dim.rest for dim in spec.dims)
+        for dim in spec.dims:
+            if dim.rest and spec.name in self.artifact.ranks:
+                items += [f'"{dim.name}_{place}"' for place in range(1, rest + 1)]
+            else:
+                items.append(str(dim.size) if dim.size is not None else f'"{"*" * dim.rest}{dim.name}"')
+        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+
+    def _merges(self) -> dict[str, tuple[int, int]]:
+        """Which dimensions of an input become one: how many stand before and behind them."""
+        found: dict[str, tuple[int, int]] = {}
+        for spec in self.artifact.inputs:
+            places = [place for place, dim in enumerate(spec.dims) if dim.rest]
+            if places and spec.name not in self.artifact.ranks:
+                found[spec.name] = places[0], len(spec.dims) - places[0] - 1
+        return found
+
+    # -------------------------------------------------------------------------------- the class
+    def _class(self) -> str:
+        table = "".join(f"        {self.keys[s.name]!r}: {self._axes(s)},\n" for s in self.artifact.inputs)
+        slots = "".join(f'        self.terms.put("{key}", {init!r})\n' for key, init in self.artifact.slots.items())
+        networks = "".join(_network(name, *held) for name, held in self.artifact.networks.items())
+        return _CLASS.format(
+            doc=_class_doc(self.artifact.name, self.locals, self.keys),
+            table=table.replace("'", '"'),
+            terms=_tuple(self.artifact.terms),
+            slots=slots,
+            networks=networks,
+            results=self._results(),
+            parameters=_parameters(self.locals.values()),
+            body=textwrap.indent(
+                "\n".join([*self._entry(), *self.body.lines]), " " * 8, lambda line: bool(line.strip())
+            ),
+        )
+
+    def _entry(self) -> list[str]:
+        """What comes before the statements of the graph."""
+        first = next(iter(self.locals.values()))
+        lines = [f"move(self.{name}, {first}.device, dtype)" for name in self.artifact.networks]
+        for name, (before, behind) in self._merges().items():
+            local = self.locals[name]
+            lines.append(f"{local} = merged({local}, {before}, {behind})")
+        return [*lines, ""] if lines else []
+
+    def _results(self) -> str:
+        name = self.artifact.terms[0]
+        if not self.artifact.rows:
+            return (
+                "        rows = zip(self.TERMS, values, weights, shares)\n"
+                "        return Output(total, {name: Term(*row) for name, *row in rows})\n"
+            )
+        lines: list[str] = []
+        axis = next((axis for axis in self.artifact.rows if axis.startswith("*")), None)
+        merges = self._merges()
+        for spec in self.artifact.inputs:
+            if spec.name not in merges:
+                continue
+            before, behind = merges[spec.name]
+            if axis is not None and any(f"*{dim.name}" == axis for dim in spec.dims):
+                place = self.artifact.rows.index(axis)
+                shape = f'inputs["{self.keys[spec.name]}"].shape'
+                lines.append(f"rest = {shape}[{before}:{-behind or ''}]")
+                lines += [
+                    f"{x} = {x}.unflatten({place}, rest) if rest else {x}.squeeze({place})" for x in ("total", "values")
+                ]
+                break
+        lines.append(f'return Output(total, {{"{name}": Term(values, weights, shares)}})')
+        return textwrap.indent("\n".join(lines), " " * 8) + "\n"
+
+
+def _class_doc(name: str, locals_: dict[str, str], keys: dict[str, str]) -> str:
+    plain = [key for key in keys.values() if key.isidentifier()]
+    call = ", ".join(f"{key}={key}" for key in plain) if len(plain) == len(keys) else "batch"
+    first = f"The objective '{name}'."
+    return f'"""{first}\n\n        out = Objective()({call})\n        out.total.backward()\n    """'
+
+
+def _network(name: str, spec: nets.NetSpec, heads: bool) -> str:
+    options = "".join(
+        f", {key}={value!r}" for key, value in (("seed", spec.seed), ("path", spec.path)) if value is not None
+    )
+    lines = [f'self.{name} = build(NetSpec("{spec.name}", "{spec.weights}"{options}))']
+    if heads:
+        lines.append(f"_ = self.{name}.heads  # loads them")
+    return textwrap.indent("\n".join(lines), " " * 8) + "\n"
+
+
+def _tuple(names: Sequence[str]) -> str:
+    inside = ", ".join(f'"{name}"' for name in names) + ("," if len(names) == 1 else "")
+    return f"({inside})" if len(inside) < 90 else _lines(inside, 4)
+
+
+def _parameters(names: Iterable[str]) -> str:
+    inside = ", ".join(["self", "dtype: torch.dtype", *(f"{name}: Tensor" for name in names)])
+    if len(inside) < 70:
+        return inside
+    lines = textwrap.wrap(inside, 96, break_long_words=False, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    return "\n" + "\n".join(lines) + ",\n    "
+
+
+def _constant(name: str, items: str) -> str:
+    return f"\n{name} = {_lines(items, 0)}\n"
+
+
+def _lines(items: str, indent: int) -> str:
+    wrapped = textwrap.fill(items, 96, initial_indent=" " * (indent + 4), subsequent_indent=" " * (indent + 4))
+    return f"(\n{wrapped},\n{' ' * indent})"
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in text.split("\n\n\n") if part.strip()]
+
+
+# ------------------------------------------------------------------------------------------ imports
+def _without_imports(source: str) -> str:
+    """A module's text behind its docstring and imports."""
+    body = ast.parse(source).body
+    last = max(node.end_lineno or 0 for node in body if isinstance(node, ast.Import | ast.ImportFrom))
+    return "\n".join(source.split("\n")[last:]).rstrip("\n") + "\n"
+
+
+def _names(code: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+
+
+def _imports(code: str, module: Any) -> str:
+    """The import lines that a text needs; those of a module whose text is in it are all kept."""
+    names = _names(code)
+    plain: set[str] = {"torch", *({"math"} & names)}
+    by_module: dict[str, set[str]] = {"__future__": {"annotations"}, "torch": {"Tensor", "nn"}}
+    for node in ast.parse(inspect.getsource(module)).body if module is not None else ():
+        if isinstance(node, ast.Import):
+            plain |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            by_module.setdefault(node.module or "", set()).update(alias.name for alias in node.names)
+    for home, name in (
+        ("collections.abc", "Mapping"),
+        ("collections.abc", "Sequence"),
+        ("typing", "NamedTuple"),
+    ):
+        if name in names:
+            by_module.setdefault(home, set()).add(name)
+    lines = [f"import {name}" for name in plain]
+    lines += [f"from {home} import {', '.join(sorted(found))}" for home, found in by_module.items()]
+    if "F" in names:
+        lines.append("from torch.nn import functional as F")
+    return _sorted_imports(lines)
+
+
+def _sorted_imports(lines: Iterable[str]) -> str:
+    future = [line for line in lines if "__future__" in line]
+    own = [line for line in lines if "torch" in line]
+    rest = [line for line in lines if line not in own and line not in future]
+    groups = [
+        future,
+        *(sorted(group, key=lambda line: (line.startswith("from"), line)) for group in (rest, own)),
+    ]
+    return "\n\n".join("\n".join(group) for group in groups if group)
+
+
+# ------------------------------------------------------------------------------------------ texts
+_CLASS = '''\
+class Objective(nn.Module):
+    {doc}
+
+    INPUTS = {{
+{table}    }}
+    TERMS = {terms}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.terms = Slots()
+{slots}{networks}
+    def forward(self, batch: Mapping[str, Tensor] | None = None, /, **tensors: Tensor) -> Output:
+        """Total and terms of a batch, given as a mapping or by keyword."""
+        inputs = gathered(self.INPUTS, batch, tensors)
+        check(self.INPUTS, inputs)
+        dtype = torch.float64 if any(x.dtype == torch.float64 for x in inputs.values()) else torch.float32
+        with torch.autocast(next(iter(inputs.values())).device.type, enabled=False):
+            total, values, weights, shares = self.compute(dtype, *inputs.values())
+{results}
+    def compute({parameters}) -> tuple[Tensor, ...]:
+        """The total, then of each term the value, the weight and the share."""
+{body}
+'''
+
+_RUNTIME = '''\
+class Term(NamedTuple):
+    """What a term contributed to one call, detached."""
+
+    value: Tensor
+    """The raw value of the loss, before any weight."""
+    weight: Tensor
+    """The derivative of the total by the value."""
+    share: Tensor
+    """``weight*value``, as a part of the sum of all terms' sizes."""
+
+
+class Output(NamedTuple):
+    """What a call gives."""
+
+    total: Tensor
+    """The number to differentiate."""
+    terms: Mapping[str, Term]
+
+    def backward(self) -> None:
+        """``total.backward()``."""
+        self.total.backward()
+
+
+class Slots(nn.Module):
+    """Learned numbers in a tree of names: ``infonce.tau`` is ``tau`` in the holder ``infonce``."""
+
+    def put(self, path: str, value: float) -> None:
+        """A new parameter."""
+        name, _, rest = path.partition(".")
+        if rest:
+            holder = self._modules.setdefault(name, Slots())
+            holder.put(rest, value)
+        else:
+            self._parameters[name] = nn.Parameter(torch.tensor(value))
+
+    def __getitem__(self, path: str) -> Tensor:
+        name, _, rest = path.partition(".")
+        return self._modules[name][rest] if rest else self._parameters[name]
+
+
+def gathered(
+    wanted: Mapping[str, tuple[str | int, ...]],
+    batch: Mapping[str, Tensor] | None,
+    tensors: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """The inputs, in order; a batch may hold more than is needed, keywords may not."""
+    given = {**(batch or {}), **tensors}
+    missing = [name for name in wanted if name not in given]
+    if missing:
+        raise ValueError(f"missing: {', '.join(missing)}; given: {', '.join(given) or 'nothing'}")
+    unexpected = [name for name in tensors if name not in wanted]
+    if unexpected:
+        raise ValueError(f"no term takes {', '.join(unexpected)}; expected: {', '.join(wanted)}")
+    return {name: given[name] for name in wanted}
+
+
+def check(wanted: Mapping[str, tuple[str | int, ...]], inputs: Mapping[str, Tensor]) -> None:
+    """Every input has the dimensions of its axes, and an axis that two inputs share has one extent."""
+    known: dict[str | int, tuple[tuple[int, ...], str]] = {}
+    for name, tensor in inputs.items():
+        axes, shape = wanted[name], tuple(tensor.shape)
+        rest = [axis for axis in axes if str(axis).startswith("*")]
+        spare = len(shape) - len(axes) + len(rest)
+        if spare < 0 or (spare and not rest):
+            expected = f"{len(axes) - len(rest)}{' or more' if rest else ''}"
+            raise ValueError(f"'{name}' has {len(shape)} dimensions, expected {expected}: {axes}")
+        place = 0
+        for axis in axes:
+            width = spare if axis in rest else 1
+            extent, place = shape[place : place + width], place + width
+            seen = ((axis,), name) if isinstance(axis, int) else (extent, name)
+            first, other = known.setdefault(axis, seen)
+            if first != extent:
+                raise ValueError(f"axis {axis} of '{name}' {axes} is {extent}, of '{other}' it is {first}")
+'''
+
+_MERGING = '''
+
+def merged(x: Tensor, before: int, behind: int) -> Tensor:
+    """All dimensions but some of the first and last as one."""
+    last = x.dim() - behind
+    return x.reshape(*x.shape[:before], math.prod(x.shape[before:last]), *x.shape[last:])
+'''
+
+_ROOT = '''
+
+def root(x: Tensor) -> Tensor:
+    """The square root; its gradient at 0 is 0."""
+    return torch.where(x != 0.0, torch.sqrt(torch.where(x == 0.0, 1.0, x)), 0.0)
+'''
+
+_MOVING = '''
+
+def move(net: FeatureNet, device: torch.device, dtype: torch.dtype) -> None:
+    """Bring a network to where the inputs are."""
+    held = net.scaling.shift
+    if held.device != device or held.dtype != dtype:
+        net.to(device, dtype)
+'''

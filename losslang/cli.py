@@ -1,0 +1,414 @@
+"""The command line: ``losslang check | compile | explain | list | fmt | run``.
+
+Exit codes: 0 if all is well, 1 if there are diagnostics, 2 for a wrong call or a file that cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import losslang
+from losslang import compiler
+from losslang.diagnostics import Diagnostic, LosslangError, error, render, render_json
+from losslang.source import Source, Span
+
+if TYPE_CHECKING:
+    from losslang.runtime.module import Objective, Output
+
+
+class UsageError(Exception):
+    """A wrong call: the text goes to standard error, the exit code is 2."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except UsageError as problem:
+        print(f"losslang: {problem}", file=sys.stderr)
+        return 2
+    except LosslangError as problem:
+        print(render(problem.diagnostics), file=sys.stderr)
+        return 1
+    except RecursionError:
+        print(render([Diagnostic("LL0103", "the text nests too deeply")]), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Python flushes standard output once more at its end: let it flush into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        options = _parser().parse_args(_joined(argv))
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 2
+    code = options.command(options)
+    sys.stdout.flush()
+    return code
+
+
+def _joined(argv: list[str]) -> list[str]:
+    """``-e X`` as one word, so that X may begin with a minus sign."""
+    words = iter(argv)
+    return [f"--expression={next(words, '')}" if word in ("-e", "--expression") else word for word in words]
+
+
+# ------------------------------------------------------------------------------------------ arguments
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("losslang", description="A declarative language for training objectives.")
+    parser.add_argument("--version", action="version", version=f"losslang {losslang.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    check = commands.add_parser("check", help="report every error, without importing torch")
+    _takes_text(check, several=True)
+    check.add_argument("--format", choices=("text", "json", "github"), default="text", help="form of the diagnostics")
+    check.set_defaults(command=_check)
+
+    build = commands.add_parser("compile", help="print what the compiler made, or write a standalone file")
+    _takes_text(build)
+    build.add_argument("--emit", choices=("ast", "ir", "fx", "python", "latex", "json"), help="what to print (ir)")
+    build.add_argument("--after", metavar="PASS", help="the IR after this pass")
+    build.add_argument("--dims", type=_dims, action="append", default=[], metavar="INPUT=N", help="fix its dimensions")
+    build.add_argument("-o", "--output", type=Path, metavar="DIR", help="write objective.py and objective.json there")
+    build.set_defaults(command=_compile)
+
+    explain = commands.add_parser("explain", help="explain a loss, an error code or an objective")
+    _takes_text(explain, metavar="NAME|FILE")
+    explain.set_defaults(command=_explain)
+
+    listing = commands.add_parser("list", help="the library, with signatures")
+    listing.add_argument("--family", help="one family only")
+    listing.add_argument("--format", choices=("text", "json"), default="text")
+    listing.set_defaults(command=_list)
+
+    fmt = commands.add_parser("fmt", help="format .loss files")
+    fmt.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files, or folders of .loss files")
+    fmt.add_argument("-e", "--expression", metavar="EXPR", help="print an expression in the one layout")
+    fmt.add_argument("--check", action="store_true", help="change nothing; exit code 1 if a file would change")
+    fmt.set_defaults(command=_fmt)
+
+    run = commands.add_parser("run", help="call an objective on a batch and print its terms")
+    _takes_text(run)
+    run.add_argument("--input", type=Path, metavar="BATCH", help="an .npz or .pt file; else a batch is made up")
+    run.add_argument("--seed", type=int, default=0, help="of the batch that is made up")
+    run.add_argument("--backend", choices=("eager", "inductor"), default="eager")
+    run.add_argument("--check-finite", action="store_true", help="name what is not finite")
+    run.set_defaults(command=_call)
+    return parser
+
+
+def _takes_text(parser: argparse.ArgumentParser, *, several: bool = False, metavar: str = "FILE") -> None:
+    parser.add_argument("files", nargs="*" if several else "?", metavar=metavar, help="a .loss file, a config, or -")
+    parser.add_argument("-e", "--expression", metavar="EXPR", help="an objective instead of a file")
+    parser.add_argument("--name", help="which objective, where a file holds several")
+
+
+def _dims(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number.isdigit():
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form logits=2")
+    return name, int(number)
+
+
+# ------------------------------------------------------------------------------------------ texts
+@dataclass(frozen=True)
+class Loaded:
+    """A text and where it came from."""
+
+    source: Source
+    bind: dict[str, str] = field(default_factory=dict[str, str])
+    config: Source | None = None
+    """The config around it, where the text stands in there as it is."""
+    offset: int = 0
+
+    def placed(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+        """Diagnostics with their places in the config."""
+        return [self._moved(one) for one in diagnostics]
+
+    def _moved(self, one: Diagnostic) -> Diagnostic:
+        labels = tuple(replace(label, span=self._span(label.span)) for label in one.labels)
+        return replace(one, span=one.span and self._span(one.span), labels=labels)
+
+    def _span(self, span: Span) -> Span:
+        if self.config is None or span.source is not self.source:
+            return span
+        return Span(self.config, span.start + self.offset, span.end + self.offset)
+
+
+def _one(options: argparse.Namespace) -> Loaded:
+    """The one text that a command is given."""
+    if options.expression is not None:
+        if options.files:
+            raise UsageError("give a file or -e EXPR, not both")
+        return Loaded(Source("<expression>", options.expression))
+    if not options.files:
+        raise UsageError("give a file, or an expression with -e")
+    return _load(options.files)
+
+
+def _load(name: str) -> Loaded:
+    """The text of a file; ``-`` is standard input, a config holds it under ``objective``."""
+    if name == "-":
+        return Loaded(Source("<stdin>", _decoded(sys.stdin.buffer.read(), "standard input")))
+    path = Path(name)
+    if not path.exists() and path.suffix not in (".loss", ".yaml", ".yml"):
+        raise UsageError(f"there is no file '{name}'; an expression goes behind -e")
+    source = Source(name, _read(path))
+    return _from_config(source) if path.suffix in (".yaml", ".yml") else Loaded(source)
+
+
+def _read(path: Path) -> str:
+    try:
+        return _decoded(path.read_bytes(), str(path))
+    except (OSError, ValueError) as problem:
+        raise UsageError(f"{path}: {getattr(problem, 'strerror', None) or problem}") from None
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"{name} is no text in UTF-8 (byte {problem.start})") from None
+
+
+def _from_config(config: Source) -> Loaded:
+    """The objective in a YAML file: data, from which nothing but two keys is taken."""
+    import yaml
+
+    try:
+        held: object = yaml.safe_load(config.text)
+        tree = cast(Any, yaml).compose(config.text, yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        first = str(problem).split("\n")[0]
+        raise error("LL0405", f"{config.name} is no YAML: {first}") from None
+    keys = cast("dict[object, object]", held) if isinstance(held, dict) else {}
+    text = keys.get("objective")
+    if not isinstance(text, str):
+        raise error(
+            "LL0405",
+            f"{config.name} has no text under 'objective'",
+            hint="objective: 0.5*l1 + focal(gamma=2)",
+        )
+    bind = keys.get("bind")
+    pairs = cast("dict[object, object]", bind) if isinstance(bind, dict) else {}
+    names = {str(key): str(value) for key, value in pairs.items()}
+    node = next(value for key, value in tree.value if key.value == "objective")
+    start, end = node.start_mark.index, node.end_mark.index
+    offset = config.text.find(text, start, end)
+    name = config.name if offset >= 0 else f"{config.name}#objective"
+    return Loaded(Source(name, text), names, config if offset >= 0 else None, offset)
+
+
+# ------------------------------------------------------------------------------------------ check
+def _check(options: argparse.Namespace) -> int:
+    found: list[Diagnostic] = []
+    files: list[str] = options.files if options.expression is None else [""]
+    if not files or (options.files and options.expression is not None):
+        raise UsageError("give files, or an expression with -e")
+    for name in files:
+        try:
+            loaded = _load(name) if options.expression is None else _one(options)
+            found += loaded.placed(compiler.diagnose(loaded.source, name=options.name))
+        except LosslangError as problem:
+            found += problem.diagnostics
+    _report(found, options.format)
+    return 1 if found else 0
+
+
+def _report(found: list[Diagnostic], form: str) -> None:
+    if form == "json":
+        print(render_json(found))
+    elif form == "github":
+        for one in found:
+            print(_annotation(one))
+    else:
+        print(render(found) + f"\n\n{len(found)} error{'s' * (len(found) > 1)}" if found else "ok")
+
+
+def _annotation(one: Diagnostic) -> str:
+    """A line that GitHub shows beside the code."""
+    place = one.as_dict()
+    keys = {"file": "file", "line": "line", "column": "col", "end_line": "endLine", "end_column": "endColumn"}
+    fields = [f"{there}={_escaped(str(place[here]), ',:')}" for here, there in keys.items() if here in place]
+    extra = "".join(f"\n{word}: {place[word]}" for word in ("expected", "found", "hint") if word in place)
+    return f"::error {','.join([*fields, f'title={one.code}'])}::{_escaped(one.message + extra)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for char in "%\r\n" + more:
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text
+
+
+# ------------------------------------------------------------------------------------------ compile
+def _compile(options: argparse.Namespace) -> int:
+    if options.after is not None and options.emit not in (None, "ir"):
+        raise UsageError("--after shows the IR: leave --emit out")
+    loaded = _one(options)
+    with _located(loaded):
+        if options.output is None:
+            print(_emitted(loaded, options), end="")
+            return 0
+        objective = _objective(loaded, options)
+        try:
+            path = compiler.export(objective, options.output, dims=dict(options.dims))
+        except OSError as problem:
+            raise UsageError(f"{options.output}: {problem.strerror or problem}") from None
+        print(f"{path}\n{path.with_suffix('.json')}")
+    return 0
+
+
+def _emitted(loaded: Loaded, options: argparse.Namespace) -> str:
+    source, name, dims = loaded.source, options.name, dict(options.dims)
+    match options.emit:
+        case "ast":
+            return compiler.tree_text(source)
+        case "latex":
+            return compiler.latex_text(source)
+        case "fx":
+            return compiler.fx_text(source, name=name, dims=dims)
+        case "python":
+            return compiler.artifact(_objective(loaded, options), dims=dims).python()
+        case "json":
+            return compiler.artifact(_objective(loaded, options), dims=dims).json()
+        case _:
+            return compiler.ir_text(source, name=name, after=options.after)
+
+
+def _objective(loaded: Loaded, options: argparse.Namespace) -> Objective:
+    return compiler.compile(loaded.source, name=options.name, bind=loaded.bind, backend="eager")
+
+
+class _located:  # noqa: N801  (reads like a function)
+    """Puts what is raised inside at its place in a config."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: object) -> None:
+        if isinstance(problem, LosslangError):
+            raise LosslangError(self.loaded.placed(problem.diagnostics)) from None
+
+
+# ------------------------------------------------------------------------------------------ explain, list
+def _explain(options: argparse.Namespace) -> int:
+    name = options.files
+    if options.expression is None and name and not _is_file(name):
+        print(compiler.explain(name), end="")
+        return 0
+    loaded = _one(options)
+    with _located(loaded):
+        print(compiler.explain_objective(loaded.source, name=options.name), end="")
+    return 0
+
+
+def _is_file(name: str) -> bool:
+    return name == "-" or Path(name).suffix in (".loss", ".yaml", ".yml") or (os.sep in name and Path(name).exists())
+
+
+def _list(options: argparse.Namespace) -> int:
+    found = compiler.catalog(options.family)
+    if options.format == "json":
+        print(json.dumps([asdict(one) for one in found], indent=2, ensure_ascii=False))
+        return 0
+    family = ""
+    for one in found:
+        if one.family != family:
+            print(("\n" if family else "") + one.family)
+            family = one.family
+        keyword = "" if one.keyword in ("loss", "network") else f"{one.keyword} "
+        print(f"  {keyword}{one.signature}\n      {one.summary}".rstrip())
+    return 0
+
+
+# ------------------------------------------------------------------------------------------ fmt
+def _fmt(options: argparse.Namespace) -> int:
+    if options.expression is not None:
+        print(compiler.format(Source("<expression>", options.expression)), end="")
+        return 0
+    if not options.paths:
+        raise UsageError("give files or folders, or an expression with -e")
+    changed, wrong = 0, list[Diagnostic]()
+    for path in _loss_files(options.paths):
+        old = _read(path)
+        try:
+            new = compiler.format(Source(str(path), old))
+        except LosslangError as problem:
+            wrong += problem.diagnostics
+            continue
+        if new != old:
+            changed += 1
+            print(f"{'would change' if options.check else 'formatted'} {path}")
+            if not options.check:
+                _write(path, new)
+    if wrong:
+        print(render(wrong), file=sys.stderr)
+    return 1 if wrong or (changed and options.check) else 0
+
+
+def _loss_files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(path.rglob("*.loss"))
+        else:
+            yield path
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as problem:
+        raise UsageError(f"{path}: {problem.strerror or problem}") from None
+
+
+# ------------------------------------------------------------------------------------------ run
+def _call(options: argparse.Namespace) -> int:
+    from losslang import batches
+
+    loaded = _one(options)
+    with _located(loaded):
+        objective = compiler.compile(
+            loaded.source,
+            name=options.name,
+            bind=loaded.bind,
+            backend=options.backend,
+            check_finite=options.check_finite,
+        )
+    try:
+        batch = batches.read(options.input) if options.input else batches.made_up(objective, options.seed)
+    except batches.BatchError as problem:
+        raise UsageError(str(problem)) from None
+    wanted = {loaded.bind.get(name, name) for name in objective.signature.names}
+    leaves = {n: x.detach().requires_grad_() for n, x in batch.items() if n in wanted and x.is_floating_point()}
+    out = objective({**batch, **leaves})
+    out.total.sum().backward()
+    print("\n".join(_lines(objective, out, leaves)))
+    return 0
+
+
+def _lines(objective: Objective, out: Output, leaves: dict[str, Any]) -> Iterator[str]:
+    yield str(out)
+    norms = {name: x.grad for name, x in leaves.items()}
+    norms |= {key: parameter.grad for key, parameter in objective.named_parameters()}
+    yield "gradient norms"
+    width = max(map(len, norms), default=0)
+    for name, gradient in norms.items():
+        yield f"  {name:<{width}}  {0.0 if gradient is None else gradient.norm().item():.6g}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,471 @@
+"""The only file that knows the whole order: text, syntax tree, IR, passes, graph, module."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import losslang
+from losslang.diagnostics import Diagnostic, LosslangError, did_you_mean, error
+from losslang.ir import nodes as ir
+from losslang.ir import ops
+from losslang.ir.netspec import NetSpec
+from losslang.passes import pipeline
+from losslang.sema.elaborate import elaborate, value_of
+from losslang.sema.modules import environment
+from losslang.sema.resolve import sort_of
+from losslang.source import Source
+from losslang.syntax import ast, parser, printer
+from losslang.types import Axis
+
+if TYPE_CHECKING:
+    import torch
+    from torch import fx, nn
+
+    from losslang.backends.export import Artifact
+    from losslang.explanation import Listed
+    from losslang.runtime.module import Objective, Program, Signature, SlotSpec
+
+Backend = Literal["inductor", "eager"]
+
+Text: TypeAlias = str | Path | Source
+"""A text, a path to one, or a text with the name that messages give it."""
+
+
+def source_of(text: Text) -> Source:
+    """A text, or the content of a file given as a `Path`. A string is never taken for a path."""
+    if isinstance(text, Source):
+        return text
+    if isinstance(text, Path):
+        return Source(str(text), text.read_text(encoding="utf-8"))
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"an objective is a text, or the Path of a file, not {type(text).__name__}")
+    return Source("<objective>", text)
+
+
+def check(text: Text, *, name: str | None = None) -> ir.Objective:
+    """The IR of an objective, before any pass; torch is not needed.
+
+    Args:
+        text: an expression, the text of a file, or a `Path` to one.
+        name: which objective, where a file holds several.
+
+    Raises:
+        LosslangError: every error found, with code, place and hint.
+    """
+    return elaborate(source_of(text), name)
+
+
+def compile(
+    text: Text,
+    *,
+    name: str | None = None,
+    bind: Mapping[str, str] | None = None,
+    backend: Backend = "inductor",
+    validate: bool = True,
+    check_finite: bool = False,
+) -> Objective:
+    """An objective as an `nn.Module`.
+
+    Args:
+        text: an expression such as ``"0.5*l1 + focal(gamma=2)"``, the text of a file, or a `Path` to one.
+        name: which objective, where a file holds several.
+        bind: input name -> the name it has in your batches.
+        backend: ``"inductor"`` compiles a graph as a whole at its first call; ``"eager"`` runs it as it is.
+        validate: check values at the first call and shapes at the first call of every new shape.
+        check_finite: at every call, name the input or term that is not finite (this waits for the device).
+
+    Raises:
+        LosslangError: every error found in the text; later, those of a call (LL05xx) and of weights (LL06xx).
+    """
+    if backend not in ("inductor", "eager"):
+        raise error(
+            "LL0308",
+            f"there is no backend '{backend}'",
+            expected="inductor or eager",
+            hint=did_you_mean(backend, ("inductor", "eager")),
+        )
+    return build(
+        check(text, name=name),
+        source_of(text).text,
+        bind=bind,
+        backend=backend,
+        validate=validate,
+        check_finite=check_finite,
+    )
+
+
+def build(
+    objective: ir.Objective,
+    text: str,
+    *,
+    bind: Mapping[str, str] | None = None,
+    backend: Backend = "inductor",
+    validate: bool = True,
+    check_finite: bool = False,
+) -> Objective:
+    """The module of an elaborated objective."""
+    from losslang.runtime.module import Objective
+
+    planned = pipeline.run(objective)
+    return Objective(
+        " ".join(text.split()),
+        signature(planned),
+        [term.name for term in planned.terms],
+        slot_specs(objective, planned),
+        Factory(planned, backend, text),
+        bind=bind,
+        validate=validate,
+        check_finite=check_finite,
+    )
+
+
+class Factory:
+    """Makes the function of an objective; its networks are loaded once for each precision and device."""
+
+    def __init__(self, objective: ir.Objective, backend: Backend, text: str) -> None:
+        self.objective = objective
+        self.backend: Backend = backend
+        self.text = text
+        self._networks: dict[tuple[torch.dtype, torch.device], dict[str, nn.Module]] = {}
+        self._programs: dict[tuple[object, ...], Program] = {}
+
+    def __deepcopy__(self, memo: object) -> Factory:
+        """Copies of a module share what is made: nothing in it is learned."""
+        return self
+
+    def __reduce__(self) -> tuple[Callable[[str, str, Backend], Factory], tuple[str, str, Backend]]:
+        """Pickled as its text, which says everything."""
+        return _factory, (self.text, self.objective.name, self.backend)
+
+    def networks(self, dtype: torch.dtype, device: torch.device) -> dict[str, nn.Module]:
+        """The feature networks by the text of their spec."""
+        if (dtype, device) not in self._networks:
+            loaded = load_networks(self.objective)
+            self._networks[dtype, device] = {spec: net.to(device, dtype) for spec, net in loaded.items()}
+        return self._networks[dtype, device]
+
+    def graph(self, dims: Mapping[str, int], dtype: torch.dtype, device: torch.device) -> fx.GraphModule:
+        """The fx graph for the number of dimensions of each input."""
+        from losslang.lowering.to_fx import lower, ranks
+
+        counted = ranks(self.objective.inputs, dims)
+        return lower(self.objective, counted, dtype, self.networks(dtype, device))
+
+    def program(self, dims: Mapping[str, int], dtype: torch.dtype, device: torch.device) -> Program:
+        """The function that a module calls."""
+        from losslang.backends.inprocess import BACKENDS
+
+        key = (*sorted(dims.items()), dtype, device)
+        if key not in self._programs:
+            self._programs[key] = BACKENDS[self.backend](self.graph(dims, dtype, device))
+        return self._programs[key]
+
+
+def _factory(text: str, name: str, backend: Backend) -> Factory:
+    """The factory of a text, for `pickle`."""
+    return Factory(pipeline.run(check(text, name=name)), backend, text)
+
+
+def load_networks(objective: ir.Objective) -> dict[str, nn.Module]:
+    """The feature networks that an objective names.
+
+    Raises:
+        LosslangError: LL06xx where weights cannot be had or do not fit.
+    """
+    specs = network_specs(objective)
+    if not specs:
+        return {}
+    from losslang.runtime import nets
+
+    codes = {"unknown": "LL0601", "missing": "LL0602", "hash": "LL0603", "mismatch": "LL0604"}
+    loaded: dict[str, nets.FeatureNet] = {}
+    try:
+        for spec in specs:
+            loaded[str(spec)] = nets.build(nets.NetSpec(*dataclasses.astuple(spec)))
+        for node in ir.topological(objective.roots()):
+            if isinstance(node, ir.Heads):
+                _ = loaded[str(node.spec)].heads
+    except nets.WeightsError as problem:
+        raise error(codes[problem.kind], problem.message, hint=problem.hint or None) from problem
+    return {**loaded}
+
+
+def network_specs(objective: ir.Objective) -> list[NetSpec]:
+    """The feature networks that an objective names, each once."""
+    nodes = ir.topological(objective.roots())
+    return list(dict.fromkeys(node.spec for node in nodes if isinstance(node, ir.Net | ir.Heads)))
+
+
+# ------------------------------------------------------------------------------------------ signature
+def signature(objective: ir.Objective) -> Signature:
+    """The inputs of an objective."""
+    from losslang.runtime.checks import Dim, InputSpec
+    from losslang.runtime.module import Signature
+
+    def spec(node: ir.Input) -> InputSpec:
+        dims = tuple(Dim(str(axis.name), axis.root.size, axis.rest) for axis in node.dims)
+        bound = None if node.bound is None else node.bound.name
+        return InputSpec(
+            node.name,
+            node.type_text,
+            dims,
+            node.kind.name,
+            node.kind.dtype,
+            node.kind.range,
+            bound,
+            _ignored(objective, node),
+        )
+
+    return Signature(tuple(spec(node) for node in objective.inputs))
+
+
+def _ignored(objective: ir.Objective, node: ir.Input) -> tuple[int, ...]:
+    """The label values that the objective compares this input with to leave them out."""
+    found: list[int] = []
+    for other in ir.topological(objective.roots()):
+        if isinstance(other, ir.Op) and other.name in ("eq", "ne") and node in other.args:
+            found += [int(a.value) for a in other.args if isinstance(a, ir.Const)]
+    return tuple(dict.fromkeys(found))
+
+
+def slot_specs(objective: ir.Objective, planned: ir.Objective) -> list[SlotSpec]:
+    """The learned numbers: where the free parameter starts, and how it is read."""
+    from losslang.runtime.module import SlotSpec
+
+    bounds = {slot.key: (slot.lower, slot.upper) for slot in objective.slots()}
+
+    return [SlotSpec(slot.key, slot.init, partial(_read, *bounds[slot.key])) for slot in planned.slots()]
+
+
+def _read(lower: float | None, upper: float | None, raw: float) -> float:
+    """What a free parameter means, as `passes.lift_state` maps it into its bounds."""
+    if lower is not None and upper is not None:
+        return lower + (upper - lower) / (1 + math.exp(-raw))
+    if lower is not None:
+        return lower + math.exp(raw)
+    return raw if upper is None else upper - math.exp(raw)
+
+
+# ------------------------------------------------------------------------------------------ standalone files
+def export(
+    objective: Objective | Text,
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Path:
+    """Write an objective as ``objective.py``, which needs torch only, and describe it in ``objective.json``.
+
+    Args:
+        objective: what `compile` gave, or what `compile` takes.
+        folder: where to; it is made if it is not there.
+        name: which objective, where a file holds several.
+        dims: input -> how many dimensions it has, for inputs with ``...`` in their type. The file then takes
+            this number only; without it, it takes any.
+
+    Returns:
+        The path of ``objective.py``.
+    """
+    made = artifact(objective, name=name, dims=dims)
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "objective.json").write_text(made.json(), encoding="utf-8")
+    path = target / "objective.py"
+    path.write_text(made.python(), encoding="utf-8")
+    return path
+
+
+def artifact(
+    objective: Objective | Text, *, name: str | None = None, dims: Mapping[str, int] | None = None
+) -> Artifact:
+    """What `export` writes, as texts. No weights of any network are needed for it."""
+    import torch
+
+    from losslang.backends.export import Artifact
+    from losslang.lowering.to_fx import graph_of, network_names
+    from losslang.runtime import nets
+
+    module = compile(objective, name=name, backend="eager") if isinstance(objective, str | Path | Source) else objective
+    factory = module.factory
+    assert isinstance(factory, Factory)
+    planned = factory.objective
+    fixed = fixed_ranks(planned, dims or {})
+    ranks = {axis: fixed.get(axis, 1) for node in planned.inputs for axis in node.dims if axis.rest}
+    heads = {str(node.spec) for node in ir.topological(planned.roots()) if isinstance(node, ir.Heads)}
+    specs = {str(spec): nets.NetSpec(*dataclasses.astuple(spec)) for spec in network_specs(planned)}
+    names = network_names(specs)
+    rows = next((term.value.axes for term in planned.terms if term.value.axes), ())
+    learned = dict(module.terms.named_parameters())
+    return Artifact(
+        name=planned.name,
+        source=factory.text,
+        digest=digest(planned),
+        version=losslang.__version__,
+        inputs=module.signature.inputs,
+        bind=module.bind,
+        ranks={
+            node.name: sum(ranks.get(axis, 1) for axis in node.dims)
+            for node in planned.inputs
+            if any(axis in fixed for axis in node.dims)
+        },
+        terms=module.term_names,
+        slots={slot.key: slot.init for slot in planned.slots()},
+        state={key: parameter.detach().item() for key, parameter in learned.items()},
+        networks={names[text]: (spec, text in heads) for text, spec in specs.items()},
+        rows=tuple(f"*{axis.name}" if axis.rest else axis.name for axis in rows),
+        graph=graph_of(planned, ranks, torch.float32, names),
+        dtype=torch.float32,
+    )
+
+
+def fixed_ranks(objective: ir.Objective, dims: Mapping[str, int]) -> dict[Axis, int]:
+    """How many dimensions ``...`` stands for, where the numbers of dimensions of some inputs say so.
+
+    Raises:
+        LosslangError: LL0502 for an unknown input, LL0503 where a number does not fit.
+    """
+    inputs = {node.name: node for node in objective.inputs}
+    found: dict[Axis, int] = {}
+    for name, number in dims.items():
+        node = inputs.get(name)
+        if node is None:
+            raise error(
+                "LL0502",
+                f"there is no input '{name}'",
+                expected=", ".join(inputs),
+                hint=did_you_mean(name, inputs),
+            )
+        rest = [axis for axis in node.dims if axis.rest]
+        spare = number - (len(node.dims) - len(rest))
+        if spare < 0 or (spare and not rest) or (rest and found.setdefault(rest[0], spare) != spare):
+            raise error(
+                "LL0503",
+                f"'{name}' cannot have {number} dimensions",
+                expected=node.type_text,
+                found=str(dict(dims)),
+            )
+    return found
+
+
+def digest(objective: ir.Objective) -> str:
+    """A hash of what is computed: the same for every text, process and machine that gives the same IR."""
+    parts = [ops.signature(root) for root in objective.roots()]
+    parts += [f"{node.name}: {node.type_text}" for node in objective.inputs]
+    parts += [term.name for term in objective.terms]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------ texts
+def parse(text: Text) -> ast.Expression | ast.Module:
+    """The syntax tree of a text: an expression, or a module of definitions."""
+    source = source_of(text)
+    return parser.parse_module(source) if parser.is_module(source) else parser.parse_expression(source)
+
+
+def format(text: Text) -> str:
+    """The text in the one layout: a file, or an expression on one line."""
+    source = source_of(text)
+    if not parser.is_module(source) and "#" not in source.text:
+        return printer.print_expression(parser.parse_expression(source)) + "\n"
+    return printer.format_source(source)
+
+
+def diagnose(text: Text, *, name: str | None = None) -> list[Diagnostic]:
+    """Every error of an objective, or of all definitions of a file, each once; torch is not needed."""
+    source = source_of(text)
+    found: list[Diagnostic] = []
+
+    def attempt(action: Callable[[], object]) -> bool:
+        try:
+            action()
+        except LosslangError as problem:
+            found.extend(one for one in problem.diagnostics if one not in found)
+            return False
+        return True
+
+    if name is not None or not parser.is_module(source):
+        attempt(lambda: pipeline.run(elaborate(source, name)))
+        return found
+    if not attempt(lambda: environment(parser.parse_module(source))):
+        return found
+    module = parser.parse_module(source)
+    known = environment(module)
+    for item in module.items:
+        if isinstance(item, ast.Definition) and item.keyword == "objective":
+            attempt(lambda item=item: pipeline.run(elaborate(source, item.name)))
+        elif not isinstance(item, ast.Use) and _stands_alone(item):
+            attempt(lambda item=item: value_of(ast.Name(item.name, span=item.span), known))
+    return found
+
+
+def _stands_alone(item: ast.Definition | ast.Alias) -> bool:
+    """Whether a definition can be called with tensors alone: every other parameter has a default."""
+    if isinstance(item, ast.Alias):
+        return True
+    needed = [parameter for parameter in item.parameters if parameter.default is None]
+    return item.keyword in ("loss", "fn") and all(sort_of(p) == "tensor" and p.type is not None for p in needed)
+
+
+def explain(name: str) -> str:
+    """What a name of the library, a network or an error code means, for a reader.
+
+    Raises:
+        LosslangError: LL0201 where there is no such name.
+    """
+    from losslang import explanation
+
+    return explanation.explain(name)
+
+
+def explain_objective(text: Text, *, name: str | None = None) -> str:
+    """The terms of an objective, its inputs, what it learns and what the passes made of it."""
+    from losslang import explanation
+
+    plain = check(text, name=name)
+    return explanation.explain_objective(pipeline.run(plain), plain)
+
+
+def catalog(family: str | None = None) -> list[Listed]:
+    """What the library holds: family, keyword, name, signature and one sentence each."""
+    from losslang import explanation
+
+    return explanation.catalog(family)
+
+
+def tree_text(text: Text) -> str:
+    """The syntax tree, one node on each line."""
+    from losslang import explanation
+
+    return explanation.dump(parse(text)) + "\n"
+
+
+def ir_text(text: Text, *, name: str | None = None, after: str | None = None) -> str:
+    """The IR as losslang: as elaborated, or after a pass."""
+    from losslang.ir.printer import print_objective
+
+    objective = check(text, name=name)
+    return print_objective(objective if after is None else pipeline.run(objective, after))
+
+
+def latex_text(text: Text) -> str:
+    """The formula of an expression, or of every definition of a file, as LaTeX."""
+    from losslang.syntax.latex import latex
+
+    tree = parse(text)
+    if not isinstance(tree, ast.Module):
+        return latex(tree) + "\n"
+    formulas = (
+        item if isinstance(item, ast.Definition) else item.value for item in tree.items if not isinstance(item, ast.Use)
+    )
+    return "\n\n".join(map(latex, formulas)) + "\n"
+
+
+def fx_text(text: Text, *, name: str | None = None, dims: Mapping[str, int] | None = None) -> str:
+    """The fx graph, an operation on each line; ``...`` is one dimension, unless ``dims`` says otherwise."""
+    return f"{artifact(text, name=name, dims=dims).graph}\n"

@@ -1,0 +1,132 @@
+"""From an objective (all passes done) to one fx graph, for given ranks and working precision.
+
+The graph takes the inputs, then the learned slots. It returns the total, which backpropagates, and, detached,
+the value, weight and share of every term as vectors. A node's meta says which term it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import fx, nn
+
+from losslang.ir import nodes as ir
+from losslang.ir.nodes import Node, Objective
+from losslang.lowering.emit import Emitter
+from losslang.lowering.rules import RULES, is_contraction
+from losslang.runtime import functional
+from losslang.types import Axis
+
+
+def lower(
+    objective: Objective, ranks: Mapping[Axis, int], dtype: torch.dtype, networks: Mapping[str, nn.Module]
+) -> fx.GraphModule:
+    """The graph of an objective.
+
+    Args:
+        objective: with its total.
+        ranks: how many dimensions each rest axis stands for.
+        dtype: of real values: float32 or float64.
+        networks: the feature networks by the text of their spec.
+    """
+    names = network_names(networks)
+    root = nn.Module()
+    for spec, network in networks.items():
+        root.add_module(names[spec], network)
+    return fx.GraphModule(root, graph_of(objective, ranks, dtype, names), "Objective")
+
+
+def network_names(specs: Iterable[str]) -> dict[str, str]:
+    """What the graph calls each network."""
+    known = list(specs)
+    return {spec: f"net{place}" if len(known) > 1 else "net" for place, spec in enumerate(known)}
+
+
+def graph_of(
+    objective: Objective, ranks: Mapping[Axis, int], dtype: torch.dtype, networks: Mapping[str, str]
+) -> fx.Graph:
+    """The graph alone: ``networks`` are the names of the feature networks, none of which is needed yet."""
+    assert objective.total is not None
+    emitter = Emitter(fx.Graph(), ranks, dtype, networks=dict(networks))
+    _placeholders(emitter, objective)
+    terms = _terms_of(objective)
+    for node in _needed(objective):
+        emitter.term = terms.get(node, "")
+        emitter.note_scalar(node)
+        emitter.values[node] = RULES[type(node)](emitter, node)
+    _outputs(emitter, objective)
+    emitter.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
+    return emitter.graph
+
+
+def _placeholders(emitter: Emitter, objective: Objective) -> None:
+    for node in objective.inputs:
+        placeholder = emitter.graph.placeholder(node.name)
+        emitter.values[node] = placeholder
+        emitter.anchor(placeholder, node.dims)
+        if emitter.like is None:
+            emitter.like = placeholder
+    for slot in objective.slots():
+        emitter.values[slot] = emitter.graph.placeholder(slot.key.replace(".", "_"))
+
+
+def _needed(objective: Objective) -> list[Node]:
+    """The nodes to emit, operands first; the product inside a contraction is not one of them."""
+    done: dict[Node, None] = {}
+    stack = [(root, False) for root in reversed(_roots(objective))]
+    while stack:
+        node, expanded = stack.pop()
+        if node in done:
+            continue
+        if expanded:
+            done[node] = None
+            continue
+        stack.append((node, True))
+        product = isinstance(node, ir.Reduce) and is_contraction(node)
+        args = node.args[0].args if product else node.args
+        stack += [(arg, False) for arg in reversed(args)]
+    return list(done)
+
+
+def _roots(objective: Objective) -> list[Node]:
+    assert objective.total is not None
+    return [objective.total, *(term.value for term in objective.terms), *objective.weights]
+
+
+def _terms_of(objective: Objective) -> dict[Node, str]:
+    """The first term that needs each node."""
+    owner: dict[Node, str] = {}
+    for term in objective.terms:
+        stack = [term.value]
+        while stack:
+            node = stack.pop()
+            if node not in owner:
+                owner[node] = term.name
+                stack += node.args
+    return owner
+
+
+def _outputs(emitter: Emitter, objective: Objective) -> None:
+    """Total, then values, weights and shares; rows, where nothing reduces them, stand alone."""
+    total = emitter.tensor(objective.total)  # type: ignore[arg-type]
+    values = [emitter.tensor(term.value) for term in objective.terms]
+    weights = [emitter.tensor(weight) for weight in objective.weights]
+    if any(term.value.axes for term in objective.terms):
+        rows = emitter.method("detach", values[0])
+        emitter.graph.output((total, rows, weights[0], weights[0]))
+        return
+    stacked = emitter.method("detach", emitter.call(torch.stack, values))
+    weighed = emitter.method("detach", emitter.call(torch.stack, weights))
+    emitter.graph.output((total, stacked, weighed, emitter.call(functional.shares, stacked, weighed)))
+
+
+def ranks(inputs: Sequence[ir.Input], dims: Mapping[str, int]) -> dict[Axis, int]:
+    """How many dimensions each rest axis stands for, from the number of dimensions of each input."""
+    found: dict[Axis, int] = {}
+    for node in inputs:
+        fixed = sum(not axis.rest for axis in node.dims)
+        for axis in node.dims:
+            if axis.rest:
+                found[axis] = dims[node.name] - fixed
+    return found

@@ -1,0 +1,326 @@
+"""Checks of a call, in the caller's own names: what is there, shapes that must agree, labels, ranges, finiteness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from losslang.diagnostics import LosslangError, did_you_mean, error
+
+
+@dataclass(frozen=True)
+class Dim:
+    """One axis of an input: its name, its extent where it is fixed; ``rest`` stands for any number of dimensions."""
+
+    name: str
+    size: int | None = None
+    rest: bool = False
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """An input: its type as text, its axes, what its numbers are."""
+
+    name: str
+    type: str
+    dims: tuple[Dim, ...]
+    kind: str
+    dtype: str
+    range: tuple[float, float] | None = None
+    bound: str | None = None
+    """For labels: the axis whose extent they are below."""
+    ignore: tuple[int, ...] = ()
+    """Label values that mean "no label"."""
+
+
+def check_bind(bind: Mapping[str, str], inputs: Sequence[InputSpec]) -> None:
+    """Every renamed input must be one."""
+    names = [spec.name for spec in inputs]
+    for name in bind:
+        if name not in names:
+            raise error(
+                "LL0502",
+                f"bind renames '{name}', which is no input",
+                expected="one of " + ", ".join(names),
+                found=name,
+                hint=did_you_mean(name, names)
+                or f"bind= goes from the input to your batch: {{'{names[0]}': '{name}'}}",
+            )
+
+
+def no_mapping(batch: object, count: int, keys: Sequence[str]) -> LosslangError:
+    """The error for tensors that are given by their place."""
+    return error(
+        "LL0501",
+        "a call names its tensors",
+        expected="keywords, or one mapping from names to tensors",
+        found=f"{count} argument{'s' if count > 1 else ''} without a name, the first a {type(batch).__name__}",
+        hint=f"objective({', '.join(f'{key}=...' for key in keys)}), or bind= for the names of your batch",
+    )
+
+
+def missing(keys: Sequence[str], inputs: Sequence[InputSpec], given: Mapping[str, Any]) -> LosslangError:
+    """The error for inputs that a call lacks."""
+    lacking = [(key, spec) for key, spec in zip(keys, inputs, strict=True) if key not in given]
+    key, spec = lacking[0]
+    spare = [name for name in given if name not in keys]
+    near = did_you_mean(key, spare)
+    if spec.name in spare:
+        near = f"'{spec.name}' is bound to '{key}': pass {key}=..., or compile without this bind"
+    return error(
+        "LL0501",
+        "missing: " + ", ".join(name for name, _ in lacking),
+        expected=", ".join(f"{name}: {s.type}" for name, s in lacking),
+        found=", ".join(given) or "nothing",
+        hint=near
+        or (f"rename it where you compile: bind={{'{spec.name}': '{spare[0]}'}}" if spare else f"pass {key}=..."),
+    )
+
+
+def unexpected(name: str, keys: Sequence[str]) -> LosslangError:
+    """The error for a keyword that no term takes."""
+    return error(
+        "LL0502",
+        f"no term takes '{name}'",
+        expected=", ".join(keys),
+        found=name,
+        hint=did_you_mean(name, keys) or "leave it out, or pass a whole batch as a mapping",
+    )
+
+
+# ------------------------------------------------------------------------------------------ shapes
+def check_shapes(inputs: Sequence[InputSpec], keys: Sequence[str], tensors: Sequence[Tensor]) -> None:
+    """Rank, extents and dtypes: an axis that two inputs share has one extent."""
+    extents: dict[str, tuple[tuple[int, ...], str]] = {}
+    for spec, key, tensor in zip(inputs, keys, tensors, strict=True):
+        _check_tensor(spec, key, tensor)
+        for dim, lengths in _lengths(spec, key, tensor):
+            known = extents.setdefault(dim.name, (lengths, key))
+            if known[0] != lengths:
+                raise _disagree(dim, known, key, lengths, spec, inputs, keys, tensors)
+    devices = {tensor.device for tensor in tensors if tensor.dim()}
+    if len(devices) > 1:
+        raise error(
+            "LL0507",
+            "the inputs are on different devices",
+            expected="one device for all of them",
+            hint=f".to('{next(t.device for t in tensors if t.dim())}') where the batch is made",
+            found=", ".join(f"{key}: {tensor.device}" for key, tensor in zip(keys, tensors, strict=True)),
+        )
+
+
+_WANTED = {"real": "a floating-point tensor", "int": "an integer tensor", "bool": "a bool tensor"}
+
+
+def _check_tensor(spec: InputSpec, key: str, tensor: object) -> None:
+    if not isinstance(tensor, Tensor):
+        raise error(
+            "LL0504",
+            f"'{key}' is no tensor",
+            expected=spec.type,
+            found=type(tensor).__name__,
+            hint="keep it out of the batch's mapping, or leave the parameter to its default"
+            if tensor is None
+            else f"torch.as_tensor({key})",
+        )
+    fits = {
+        "real": tensor.is_floating_point(),
+        "int": not tensor.is_floating_point() and not tensor.is_complex() and tensor.dtype != torch.bool,
+        "bool": tensor.dtype == torch.bool,
+    }
+    if not fits[spec.dtype]:
+        raise error(
+            "LL0504",
+            f"'{key}' is {str(tensor.dtype).removeprefix('torch.')}",
+            expected=f"{_WANTED[spec.dtype]}, for {spec.type}",
+            found=str(tensor.dtype).removeprefix("torch."),
+            hint=_dtype_hint(spec, key, tensor),
+        )
+
+
+def _dtype_hint(spec: InputSpec, key: str, tensor: Tensor) -> str:
+    if spec.dtype == "int" and tensor.is_floating_point():
+        return f"class numbers are integers: {key}.long(); for soft targets use cross_entropy"
+    if spec.dtype == "real":
+        return f"{key}.float()" + ("/255, if these are bytes" if spec.kind == "image" else "")
+    return f"{key}.bool()" if spec.dtype == "bool" else f"{key}.long()"
+
+
+def _lengths(spec: InputSpec, key: str, tensor: Tensor) -> list[tuple[Dim, tuple[int, ...]]]:
+    """The extents of each axis of a tensor."""
+    fixed = sum(not dim.rest for dim in spec.dims)
+    has_rest = fixed < len(spec.dims)
+    if tensor.dim() < fixed or (tensor.dim() > fixed and not has_rest):
+        raise error(
+            "LL0503",
+            f"'{key}' has {tensor.dim()} dimensions",
+            expected=f"{fixed}{' or more' if has_rest else ''}, for {spec.type}",
+            found=str(tuple(tensor.shape)),
+            hint=_rank_hint(spec, key, tensor, fixed),
+        )
+    found: list[tuple[Dim, tuple[int, ...]]] = []
+    place = 0
+    for dim in spec.dims:
+        width = tensor.dim() - fixed if dim.rest else 1
+        lengths = tuple(tensor.shape[place : place + width])
+        place += width
+        if dim.size is not None and lengths != (dim.size,):
+            raise error(
+                "LL0503",
+                f"axis '{dim.name}' of '{key}' has {lengths[0]} elements",
+                expected=f"{dim.size}, for {spec.type}",
+                found=str(tuple(tensor.shape)),
+                hint=f"{key}.expand(-1, 3, -1, -1) makes a grey image one of three channels"
+                if dim.size == 3 and lengths == (1,)
+                else f"the dimensions of {key} are {', '.join('...' if d.rest else d.name for d in spec.dims)},"
+                " in this order",
+            )
+        found.append((dim, lengths))
+    return found
+
+
+def _rank_hint(spec: InputSpec, key: str, tensor: Tensor, fixed: int) -> str | None:
+    if tensor.dim() == fixed + 1 and tensor.shape[-1] == 1:
+        return f"{key}.squeeze(-1)"
+    if tensor.dim() == fixed - 1:
+        return f"{key}.unsqueeze(0), if it is a single element of '{spec.dims[0].name}'"
+    return "a tensor of another shape goes under another name: bind= where the objective is compiled"
+
+
+def _disagree(
+    dim: Dim,
+    known: tuple[tuple[int, ...], str],
+    key: str,
+    lengths: tuple[int, ...],
+    spec: InputSpec,
+    inputs: Sequence[InputSpec],
+    keys: Sequence[str],
+    tensors: Sequence[Tensor],
+) -> LosslangError:
+    first = known[1]
+    types = {k: s.type for k, s in zip(keys, inputs, strict=True)}
+    shapes = {k: tuple(t.shape) for k, t in zip(keys, tensors, strict=True)}
+    hint = f"both say '{'...' if dim.rest else dim.name}': one may be of another batch, or transposed"
+    for longer, more, fewer in ((first, known[0], lengths), (key, lengths, known[0])):
+        if dim.rest and more == (*fewer, 1):
+            hint = f"{longer}.squeeze(-1), if its last dimension is not meant"
+    for longer, shorter in ((first, key), (key, first)):
+        if len(shapes[longer]) == len(shapes[shorter]) + 1 and shapes[longer][-1] == 1:
+            hint = f"{longer}.squeeze(-1), if its last dimension is not meant"
+    name = "the dimensions '...'" if dim.rest else f"axis '{dim.name}'"
+    return error(
+        "LL0503",
+        f"{name} of '{first}' and '{key}' differ: {_text(known[0])} and {_text(lengths)}",
+        expected=f"{first}: {types[first]} and {key}: {spec.type} to agree",
+        found=f"{first} {shapes[first]}, {key} {shapes[key]}",
+        hint=hint,
+    )
+
+
+def _text(lengths: tuple[int, ...]) -> str:
+    return str(lengths[0]) if len(lengths) == 1 else str(lengths)
+
+
+# ------------------------------------------------------------------------------------------ values
+def check_values(inputs: Sequence[InputSpec], keys: Sequence[str], tensors: Sequence[Tensor]) -> None:
+    """Labels in range, probabilities in 0..1, unit rows of length 1, images not in another range altogether."""
+    extents: dict[str, int] = {}
+    for spec, key, tensor in zip(inputs, keys, tensors, strict=True):
+        for dim, lengths in _lengths(spec, key, tensor):
+            if not dim.rest:
+                extents[dim.name] = lengths[0]
+    for spec, key, tensor in zip(inputs, keys, tensors, strict=True):
+        if tensor.numel() == 0 or tensor.is_meta:
+            continue
+        if spec.bound is not None and spec.bound in extents:
+            _check_labels(spec, key, tensor, extents[spec.bound])
+        elif spec.kind == "prob":
+            hint = "apply softmax[c](...) or sigmoid(...) if these are logits"
+            _check_between(key, tensor, 0.0, 1.0, 1e-3, spec, hint)
+        elif spec.range is not None:
+            _check_range(spec, key, tensor)
+        elif spec.kind == "unit":
+            _check_unit(spec, key, tensor)
+
+
+def _check_labels(spec: InputSpec, key: str, tensor: Tensor, classes: int) -> None:
+    wrong = (tensor < 0) | (tensor >= classes)
+    for value in spec.ignore:
+        wrong &= tensor != value
+    if bool(wrong.any()):
+        bad = tensor[wrong].flatten()[0].item()
+        raise error(
+            "LL0505",
+            f"'{key}' holds the label {bad}",
+            expected=f"0 to {classes - 1}: axis '{spec.bound}' has {classes} elements",
+            found=str(bad),
+            hint=f"leave such rows out: ignore={bad}" if bad < 0 or bad == 255 else "do the labels start at 1?",
+        )
+
+
+def _check_between(key: str, tensor: Tensor, low: float, high: float, slack: float, spec: InputSpec, hint: str) -> None:
+    smallest, largest = (float(x) for x in torch.aminmax(tensor.detach()))
+    if smallest < low - slack or largest > high + slack:
+        raise error(
+            "LL0508",
+            f"'{key}' reaches from {smallest:.4g} to {largest:.4g}",
+            expected=f"values in {low:g}..{high:g}, for {spec.type}",
+            found=f"{smallest:.4g}..{largest:.4g}",
+            hint=hint,
+        )
+
+
+def _check_range(spec: InputSpec, key: str, tensor: Tensor) -> None:
+    """A prediction may overshoot its range; ten times its width is another range (bytes, say)."""
+    assert spec.range is not None
+    low, high = spec.range
+    _check_between(key, tensor, low, high, 10 * (high - low), spec, "scale the image, or declare the range it has")
+
+
+def _check_unit(spec: InputSpec, key: str, tensor: Tensor) -> None:
+    lengths = tensor.detach().double().square().sum(-1).sqrt()
+    off = (lengths - 1).abs().max()
+    if float(off) > 0.01:
+        raise error(
+            "LL0508",
+            f"rows of '{key}' are not normalised",
+            expected=f"length 1, for {spec.type}",
+            found=f"length up to {float(off):.3g} away from 1",
+            hint=f"torch.nn.functional.normalize({key}, dim=-1)",
+        )
+
+
+def check_finite(inputs: Mapping[str, Tensor], total: Tensor, terms: Mapping[str, Any]) -> None:
+    """Name the first input that is not finite, else the first term."""
+    if bool(torch.isfinite(total).all()):
+        return
+    for name, tensor in inputs.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            count = int((~torch.isfinite(tensor)).sum())
+            raise error(
+                "LL0506",
+                f"the input '{name}' is not finite",
+                expected="no nan and no inf",
+                found=f"{count} of {tensor.numel()} elements",
+                hint="look at what made it: the learning rate, a division, a log of 0",
+            )
+    for name, term in terms.items():
+        if not bool(torch.isfinite(term.value).all()):
+            raise error(
+                "LL0506",
+                f"the term '{name}' is not finite, though all inputs are",
+                expected="a finite value",
+                found=str(term.value.sum().item()),
+                hint="are its inputs extreme, or a filter empty?",
+            )
+    raise error(
+        "LL0506",
+        "the total is not finite, though every term is",
+        expected="a finite value",
+        found=str(total.sum().item()),
+        hint="a weight or a balancer is: look at `weight` of each term",
+    )

@@ -1,0 +1,67 @@
+"""What lowered graphs call besides torch's own functions; exported objectives carry this file's text."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def indices(like: Tensor, count: int) -> Tensor:
+    """0, 1, ..., count - 1 on the device of ``like``."""
+    return torch.arange(count, device=like.device)
+
+
+def vector(like: Tensor, values: Sequence[float], dtype: torch.dtype) -> Tensor:
+    """A constant vector on the device of ``like``."""
+    return torch.tensor(values, dtype=dtype, device=like.device)
+
+
+def within(index: Tensor, count: int) -> Tensor:
+    """An index moved into range: what a filter excludes may point anywhere."""
+    return index.clamp(0, count - 1)
+
+
+def largest(x: Tensor, dims: list[int]) -> Tensor:
+    """The maximum over some dimensions; of nothing it is -inf."""
+    if any(x.shape[dim] == 0 for dim in dims):
+        return x.sum(dims) - float("inf")
+    return torch.amax(x, dims)
+
+
+def smallest(x: Tensor, dims: list[int]) -> Tensor:
+    """The minimum over some dimensions; of nothing it is inf."""
+    if any(x.shape[dim] == 0 for dim in dims):
+        return x.sum(dims) + float("inf")
+    return torch.amin(x, dims)
+
+
+def convolve(x: Tensor, window: Tensor, dims: Sequence[int]) -> Tensor:
+    """A window moved along each of some dimensions, only where it fits wholly inside."""
+    for dim in dims:
+        moved = x.movedim(dim, -1)
+        flat = moved.reshape(-1, 1, moved.shape[-1])
+        out = F.conv1d(flat, window.view(1, 1, -1))
+        x = out.reshape(*moved.shape[:-1], out.shape[-1]).movedim(-1, dim)
+    return x
+
+
+def shares(values: Tensor, weights: Tensor) -> Tensor:
+    """The part of each term in the sum of the weighted values' sizes, with its sign; 0 where all are 0."""
+    parts = values * weights
+    whole = parts.abs().sum()
+    return torch.where(whole > 0, parts / whole.clamp_min(torch.finfo(parts.dtype).tiny), torch.zeros_like(parts))
+
+
+def expm1(x: Tensor) -> Tensor:
+    """exp(x) - 1, accurate near 0 and vectorised by inductor on CPUs.
+
+    Inductor's own is either exp(x) - 1, which loses all digits near 0, or a scalar library call that it repeats in
+    inner loops. Fourteen terms of the series are exact to double precision for ``|x| < 0.5``.
+    """
+    near = x.abs() < 0.5
+    small = torch.where(near, x, 0.0)
+    series = torch.ones_like(small)
+    for n in range(14, 1, -1):
+        series = 1 + series * small / n
+    return torch.where(near, small * series, torch.exp(x) - 1)

@@ -1,0 +1,297 @@
+"""The objective as an `nn.Module`: takes a batch, gives the total and what each term contributed.
+
+It needs torch only; how a graph is made for the ranks and precision of a batch is its factory's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from losslang.runtime import checks
+from losslang.runtime.checks import InputSpec
+
+Program: TypeAlias = Callable[..., "tuple[Tensor, Tensor, Tensor, Tensor]"]
+"""Inputs, then learned slots, to total, values, weights and shares."""
+
+
+class Factory(Protocol):
+    """Makes programs; how is none of the module's business."""
+
+    def program(self, dims: Mapping[str, int], dtype: torch.dtype, device: torch.device) -> Program:
+        """The function for given ranks (by input), working precision and device."""
+        ...
+
+
+class TermLog(NamedTuple):
+    """What a term contributed to one call: tensors without dimensions, detached, on the inputs' device."""
+
+    value: Tensor
+    """The raw value of the loss, before any weight."""
+    weight: Tensor
+    """The derivative of the total by the value: nominal weight and balancer together."""
+    share: Tensor
+    """``weight*value``, as a part of the sum of all terms' sizes."""
+
+
+class Terms(Mapping[str, TermLog]):
+    """The terms of one call by name; reading one copies nothing and waits for nothing."""
+
+    def __init__(self, names: tuple[str, ...], raw: Tensor, weights: Tensor, shares: Tensor) -> None:
+        self.names, self.raw, self.weights, self.shares = names, raw, weights, shares
+
+    def __getitem__(self, name: str) -> TermLog:
+        if name not in self.names:
+            raise KeyError(name)
+        place = self.names.index(name)
+        return TermLog(self.raw[place], self.weights[place], self.shares[place])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a call gives."""
+
+    total: Tensor
+    """The number to differentiate: ``out.total.backward()``."""
+    terms: Mapping[str, TermLog]
+
+    def backward(self) -> None:
+        """``total.backward()``."""
+        self.total.backward()
+
+    def __str__(self) -> str:
+        """One line for each term (this reads the numbers, so it waits for the device)."""
+        lines = [f"total {self.total.mean().item():.6g}"]
+        width = max(map(len, self.terms), default=0)
+        for name, term in self.terms.items():
+            lines.append(
+                f"  {name:<{width}}  value {term.value.mean().item():<11.5g}  "
+                f"weight {term.weight.item():<11.5g}  share {term.share.item():.1%}"
+            )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class SlotSpec:
+    """A learned number: its key (``term.parameter``), where it starts, how to read it in the user's terms."""
+
+    key: str
+    init: float
+    read: Callable[[float], float] = field(default=float, repr=False)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The inputs of an objective, in order."""
+
+    inputs: tuple[InputSpec, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        return tuple(spec.name for spec in self.inputs)
+
+    def __iter__(self) -> Iterator[InputSpec]:
+        return iter(self.inputs)
+
+    def __str__(self) -> str:
+        return f"({', '.join(f'{spec.name}: {spec.type}' for spec in self.inputs)})"
+
+    __repr__ = __str__
+
+
+class Slots(nn.Module):
+    """The learned numbers of one term, each a parameter without dimensions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.children_by_name: dict[str, Slots] = {}
+
+    def place(self, path: Sequence[str]) -> Slots:
+        """The holder at a path of names, made where it is missing. Any name is allowed, also ``train``."""
+        holder = self
+        for name in path:
+            if name not in holder.children_by_name:
+                child = Slots()
+                holder._modules[name] = child
+                holder.children_by_name[name] = child
+            holder = holder.children_by_name[name]
+        return holder
+
+    def put(self, name: str, value: Tensor) -> nn.Parameter:
+        """A new parameter of this holder."""
+        parameter = nn.Parameter(value)
+        self._parameters[name] = parameter
+        return parameter
+
+
+def _full_precision(device: str) -> AbstractContextManager[object]:
+    """The graph casts what it takes; an autocast around it would cast again."""
+    if torch.amp.is_autocast_available(device):
+        return torch.autocast(device_type=device, enabled=False)
+    return nullcontext()
+
+
+class Objective(nn.Module):
+    """A compiled objective.
+
+    Call it with the inputs by keyword, or with a batch (a mapping that may hold more than is needed)::
+
+        out = objective(logits=logits, labels=labels)
+        out = objective(batch)
+        out.total.backward()
+
+    Args:
+        text: the source, for `repr`.
+        signature: the inputs.
+        terms: names of the terms.
+        slots: the learned numbers.
+        factory: makes the function for given ranks, working precision and device.
+        bind: input name -> the name it has in a batch.
+        validate: check values (labels, ranges) at the first call, shapes at the first of every new shape.
+        check_finite: at every call, report the first input or term that is not finite (waits for the device).
+
+    Raises:
+        LosslangError: LL05xx for a call that does not fit, in the caller's own names.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        signature: Signature,
+        terms: Sequence[str],
+        slots: Sequence[SlotSpec],
+        factory: Factory,
+        *,
+        bind: Mapping[str, str] | None = None,
+        validate: bool = True,
+        check_finite: bool = False,
+    ) -> None:
+        super().__init__()
+        self.text = text
+        self.signature = signature
+        self.term_names = tuple(terms)
+        self.bind = dict(bind or {})
+        self.validate = validate
+        self.check_finite = check_finite
+        self._keys = tuple(self.bind.get(spec.name, spec.name) for spec in signature)
+        self._slot_specs = tuple(slots)
+        self.factory = factory
+        self._programs: dict[Any, Program] = {}
+        self._seen: set[Any] = set()
+        self._values_checked = False
+        self.terms = Slots()
+        for spec in self._slot_specs:
+            *path, name = spec.key.split(".")
+            self.terms.place(path).put(name, torch.tensor(spec.init))
+        checks.check_bind(self.bind, signature.inputs)
+
+    def forward(self, batch: Mapping[str, Tensor] | None = None, /, *others: object, **tensors: Tensor) -> Output:
+        """Total and terms of a batch."""
+        if others or not (batch is None or hasattr(batch, "keys")):
+            raise checks.no_mapping(batch, len(others) + 1, self._keys)
+        inputs = self._gather(batch, tensors)
+        if not torch.compiler.is_compiling():
+            self._check(inputs)
+        program = self._program(inputs)
+        with _full_precision(inputs[0].device.type):
+            total, values, weights, shares = program(*inputs, *self._slot_values(inputs[0]))
+        if values.dim() > 1 or len(self.term_names) != values.shape[0]:
+            out = Output(total, {self.term_names[0]: TermLog(values, weights, shares)})
+        else:
+            out = Output(total, Terms(self.term_names, values, weights, shares))
+        if self.check_finite:
+            checks.check_finite(dict(zip(self._keys, inputs, strict=True)), out.total, out.terms)
+        return out
+
+    def _gather(self, batch: Mapping[str, Tensor] | None, tensors: dict[str, Tensor]) -> list[Tensor]:
+        given = tensors if batch is None else {**batch, **tensors} if tensors else batch
+        try:
+            inputs = [given[key] for key in self._keys]
+        except KeyError:
+            raise checks.missing(self._keys, self.signature.inputs, dict(given)) from None
+        if tensors and len(given) > len(inputs):
+            unexpected = [name for name in tensors if name not in self._keys]
+            if unexpected:
+                raise checks.unexpected(unexpected[0], self._keys)
+        return inputs
+
+    def _check(self, inputs: list[Tensor]) -> None:
+        """Shapes once for every new combination of them, values once."""
+        if not self.validate and self._seen:
+            return
+        given: list[object] = [*inputs]
+        key = tuple((x.shape, x.dtype, x.device) if isinstance(x, Tensor) else type(x) for x in given)
+        if key in self._seen:
+            return
+        checks.check_shapes(self.signature.inputs, self._keys, inputs)
+        if self.validate and not self._values_checked:
+            checks.check_values(self.signature.inputs, self._keys, inputs)
+            self._values_checked = True
+        if len(self._seen) < 4096:
+            self._seen.add(key)
+
+    def _program(self, inputs: list[Tensor]) -> Program:
+        dtype = torch.float64 if any(x.dtype == torch.float64 for x in inputs) else torch.float32
+        key = (tuple(x.dim() for x in inputs), dtype, inputs[0].device)
+        if torch.compiler.is_compiling():
+            self._prepare(*key)
+        elif key not in self._programs:
+            self._make(*key)
+        return self._programs[key]
+
+    def _make(self, dims: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
+        named = dict(zip(self.signature.names, dims, strict=True))
+        self._programs[dims, dtype, device] = self.factory.program(named, dtype, device)
+
+    @torch.compiler.assume_constant_result
+    def _prepare(self, dims: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> bool:
+        """Make a program while a caller's own `torch.compile` traces: it runs then, and is no part of the trace."""
+        if (dims, dtype, device) not in self._programs:
+            self._make(dims, dtype, device)
+        return True
+
+    def _slot_values(self, like: Tensor) -> list[Tensor]:
+        values: list[Tensor] = []
+        for spec in self._slot_specs:
+            *path, name = spec.key.split(".")
+            parameter = self.terms.place(path)._parameters[name]
+            assert parameter is not None
+            values.append(parameter if parameter.device == like.device else parameter.to(like.device))
+        return values
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy makes its programs anew; what it learned and what was checked goes along."""
+        return {**self.__dict__, "_programs": {}}
+
+    def learned(self) -> dict[str, float]:
+        """The learned numbers in the user's terms (a temperature, not its logarithm), by key."""
+        found: dict[str, float] = {}
+        for spec in self._slot_specs:
+            *path, name = spec.key.split(".")
+            parameter = self.terms.place(path)._parameters[name]
+            assert parameter is not None
+            found[spec.key] = spec.read(parameter.detach().item())
+        return found
+
+    def extra_repr(self) -> str:
+        """Source, inputs, terms and what is learned."""
+        renamed = "".join(f"\nbind: {name} = {key}" for name, key in self.bind.items())
+        learned = ", ".join(spec.key for spec in self._slot_specs) or "nothing"
+        terms = ", ".join(self.term_names)
+        return f"{self.text}\ninputs: {self.signature}{renamed}\nterms: {terms}\nlearned: {learned}"
+
+    def __repr__(self) -> str:
+        body = self.extra_repr().replace("\n", "\n  ")
+        return f"Objective(\n  {body}\n)"

@@ -1,0 +1,361 @@
+"""The command line, called in this process but for two tests: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import losslang
+from losslang import cli, codes, compiler, diagnostics, explanation
+from losslang.sema.modules import library
+from losslang.source import folder
+from losslang.testing import laws
+
+Call = Callable[..., tuple[int, str, str]]
+
+OWN = """\
+loss mine(pred, target: real[b, d]) -> [b]:
+    sum[d]((pred - target)^2)
+
+objective first(pred, target: real[b, d]):
+    mine(pred, target)
+
+objective second(pred, target: real[b, d]):
+    l1(pred, target)
+"""
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs the command line; exit code, standard output, standard error."""
+
+    def run(*argv: str | Path) -> tuple[int, str, str]:
+        code = cli.main([str(word) for word in argv])
+        held = capsys.readouterr()
+        return code, held.out, held.err
+
+    return run
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    path = tmp_path / "own.loss"
+    path.write_text(OWN, encoding="utf-8")
+    return path
+
+
+# ------------------------------------------------------------------------------------------ check
+def test_check_says_ok(call: Call, own: Path) -> None:
+    assert call("check", "-e", "0.5*l1 + focal(gamma=2)") == (0, "ok\n", "")
+    assert call("check", own)[:2] == (0, "ok\n")
+
+
+def test_check_shows_the_place_and_the_fix(call: Call) -> None:
+    code, out, _ = call("check", "-e", "0.5*l1 + focal(gama=2)")
+    assert code == 1
+    assert "error[LL0202]: loss focal has no parameter 'gama'" in out
+    assert "^^^^^^" in out
+    assert "did you mean 'gamma'?" in out
+    assert out.endswith("\n1 error\n")
+
+
+def test_check_reports_every_definition_of_a_file(call: Call, own: Path) -> None:
+    own.write_text(OWN.replace("sum[d]", "sum[k]").replace("l1(pred", "l3(pred"), encoding="utf-8")
+    code, out, _ = call("check", own, "--format", "json")
+    found = json.loads(out)
+    assert code == 1
+    assert {one["code"] for one in found} == {"LL0204", "LL0201"}
+    assert {one["file"] for one in found} == {str(own)}
+
+
+def test_check_of_one_objective(call: Call, own: Path) -> None:
+    assert call("check", own, "--name", "second")[0] == 0
+    code, out, _ = call("check", own, "--name", "secnd")
+    assert (code, "did you mean 'second'?" in out) == (1, True)
+
+
+@pytest.mark.parametrize("family", sorted({entry.family for entry in library()}))
+def test_check_finds_no_fault_in_the_library(family: str) -> None:
+    assert compiler.diagnose(folder("stdlib") / f"{family}.loss") == []
+
+
+def test_check_for_github(call: Call) -> None:
+    code, out, _ = call("check", "-e", "focl", "--format", "github")
+    assert code == 1
+    place = "::error file=<expression>,line=1,col=1,endLine=1,endColumn=5,title=LL0201::"
+    assert out.startswith(f"{place}there is no loss 'focl'%0A")
+    assert out.endswith("%0Ahint: did you mean 'focal'?\n")
+
+
+def test_an_expression_may_begin_with_a_minus_sign(call: Call) -> None:
+    assert call("check", "-e", "-ssim(pred, target)")[0] == 0
+
+
+# ------------------------------------------------------------------------------------------ configs
+def test_a_config_is_a_file(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("lr: 0.1\nobjective: l1 + foca(gamma=2)  # ours\n", encoding="utf-8")
+    code, out, _ = call("check", path)
+    assert code == 1
+    assert f"{path}:2:17" in out  # the line of the config
+
+
+def test_a_folded_objective(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "train.yml"
+    path.write_text("objective: >\n  l1\n  + focal(gamma=2)\nbind: {pred: recon}\n", encoding="utf-8")
+    assert call("check", path)[0] == 0
+    assert "recon" in call("run", path)[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a: b", "objective: 3", "objective: [l1]", "a: [", "- l1", "!!python/none x", "objective: \t- {"],
+)
+def test_a_config_without_an_objective(call: Call, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text(text, encoding="utf-8")
+    code, out, _ = call("check", path)
+    assert (code, "LL0405" in out) == (1, True)
+
+
+# ------------------------------------------------------------------------------------------ wrong calls
+@pytest.mark.parametrize("command", ["check", "compile", "explain", "run"])
+def test_files_that_cannot_be_read(call: Call, tmp_path: Path, command: str) -> None:
+    binary = tmp_path / "binary.loss"
+    binary.write_bytes(b"loss \xff\xfe\x00")
+    folder = tmp_path / "folder.loss"
+    folder.mkdir()
+    for path in (tmp_path / "missing.loss", binary, folder):
+        code, out, err = call(command, path)
+        assert (code, out) == (2, "")
+        assert err.startswith("losslang: ") and str(path) in err
+        assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["nonsense"],
+        ["check"],
+        ["check", "a.loss", "-e", "l1"],
+        ["check", "l1 + mse"],
+        ["check", "-e"],
+        ["compile", "-e", "l1", "--emit", "c"],
+        ["compile", "-e", "l1", "--dims", "pred"],
+        ["compile", "-e", "l1", "--emit", "fx", "--after", "share"],
+        ["compile", "-e", "l1", "-o", "/dev/null/x"],
+        ["fmt"],
+        ["fmt", "missing.loss"],
+        ["run", "-e", "l1", "--input", "missing.npz"],
+        ["run", "-e", "l1", "--input", "batch.txt"],
+    ],
+)
+def test_wrong_calls(call: Call, argv: list[str]) -> None:
+    code, _, err = call(*argv)
+    assert code == (1 if argv == ["check", "-e"] else 2)
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("text", ["", " ", "(" * 5000, "l1 +", "\x00", "'", "l1 as", "l1 | ", "-" * 9000])
+def test_texts_that_do_not_parse(call: Call, text: str) -> None:
+    for command in ("check", "compile", "explain", "run", "fmt"):
+        code, out, err = call(command, "-e", text)
+        assert code == 1
+        assert "error[LL" in out + err
+
+
+@pytest.mark.parametrize("text", ["1..2", "é" * 300, "1e999*l1", "auto", "none", "-1", "l1(1, 2)"])
+def test_texts_that_mean_nothing(call: Call, text: str) -> None:
+    for command in ("check", "compile", "explain", "run"):
+        code, out, err = call(command, "-e", text)
+        assert code == 1
+        assert "error[LL" in out + err
+
+
+def test_an_interrupt_is_quiet(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compiler, "diagnose", interrupt)
+    assert call("check", "-e", "l1") == (130, "", "")
+
+
+# ------------------------------------------------------------------------------------------ compile
+def test_compile_prints_the_ir(call: Call) -> None:
+    code, out, _ = call("compile", "-e", "l1 + mse")
+    assert code == 0
+    assert out.startswith("objective objective(pred, target: real[b, ...]):\n")
+    assert "l1 = mean[b, ...](abs(d))" in out
+    assert "total(" in call("compile", "-e", "l1 + mse", "--after", "share")[1]
+
+
+def test_an_unknown_pass(call: Call) -> None:
+    code, _, err = call("compile", "-e", "l1", "--after", "shar")
+    assert (code, "did you mean 'share'?" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("emit", "part"),
+    [
+        ("ast", "Sum\n"),
+        ("ir", "l1 = mean[b, ...]"),
+        ("fx", "call_function[target=torch.abs]"),
+        ("python", "# term: l1"),
+        ("latex", r"\mathrm{mse}"),
+        ("json", '"terms": ['),
+    ],
+)
+def test_what_can_be_emitted(call: Call, emit: str, part: str) -> None:
+    code, out, _ = call("compile", "-e", "0.5*l1 + mse", "--emit", emit)
+    assert code == 0
+    assert part in out
+
+
+def test_compile_writes_the_artifact(call: Call, own: Path, tmp_path: Path) -> None:
+    code, out, _ = call("compile", own, "--name", "first", "-o", tmp_path / "made")
+    assert code == 0
+    assert out.split() == [str(tmp_path / "made" / f"objective.{end}") for end in ("py", "json")]
+    assert "The objective 'first'" in (tmp_path / "made" / "objective.py").read_text(encoding="utf-8")
+
+
+def test_fixed_dimensions(call: Call) -> None:
+    assert '"logits": ("b", "c", "rest_1")' in call("compile", "-e", "ce", "--emit", "python", "--dims", "logits=3")[1]
+    assert call("compile", "-e", "ce", "--emit", "python", "--dims", "logits=1")[0] == 1
+
+
+# ------------------------------------------------------------------------------------------ explain and list
+def test_explain_a_loss(call: Call) -> None:
+    code, out, _ = call("explain", "l1")
+    assert code == 0
+    for part in ("The absolute error.", "l1(pred, target: real[b, ...]) -> [b, ...]", r"\lvert \mathrm{pred}",
+                 "lipschitz(pred, 1)", "= 1.25", "grad_pred[b, ...] = ", "Laplace"):  # fmt: skip
+        assert part in out
+
+
+@pytest.mark.parametrize("name", [*library().entries, "vgg16", "squeeze"])
+def test_explain_everything(name: str) -> None:
+    text = losslang.explain(name)
+    assert text.endswith("\n")
+    assert "None" not in text
+
+
+@pytest.mark.parametrize("code", diagnostics.CODES)
+def test_explain_a_code(call: Call, code: str) -> None:
+    out = call("explain", code.lower())[1]
+    assert out == f"{code}: {diagnostics.CODES[code]}\n\n{codes.EXPLANATIONS[code]}\n"
+    assert len(codes.EXPLANATIONS[code]) > 60
+    assert all(len(line) <= 120 for line in out.split("\n"))
+
+
+def test_every_code_is_explained() -> None:
+    assert list(codes.EXPLANATIONS) == list(diagnostics.CODES)
+
+
+def test_only_checked_properties_are_shown() -> None:
+    checked = set(explanation.CHECKED)
+    assert checked == laws.KNOWN - {"example"}
+
+
+def test_explain_an_objective(call: Call) -> None:
+    code, out, _ = call("explain", "-e", "focal(gamma=2) + 0.5*infonce(tau=auto) | uncertainty")
+    assert code == 0
+    for part in ("infonce (weight 0.5)", "uncertainty over focal, infonce", "logits: logit[b, c, ...]",
+                 "infonce.tau: starts at 0.1, stays > 0", "After all passes"):  # fmt: skip
+        assert part in out
+
+
+def test_explain_an_unknown_name(call: Call) -> None:
+    for name, hint in (("focl", "did you mean 'focal'?"), ("LL0399", "did you mean 'LL03")):
+        code, out, err = call("explain", name)
+        assert (code, out) == (1, "")
+        assert hint in err
+
+
+def test_list(call: Call) -> None:
+    code, out, _ = call("list")
+    assert code == 0
+    assert "  l1(pred, target: real[b, ...]) -> [b, ...]\n      The absolute error.\n" in out
+    assert "networks\n  vgg16" in out
+    rows = json.loads(call("list", "--family", "regression", "--format", "json")[1])
+    assert {row["family"] for row in rows} == {"regression"}
+    assert {"l1", "mse"} <= {row["name"] for row in rows}
+    assert "did you mean 'metric'?" in call("list", "--family", "metrics")[2]
+
+
+# ------------------------------------------------------------------------------------------ fmt
+def test_fmt(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.loss"
+    path.parent.mkdir()
+    path.write_text("objective  a( ):\n    l1+mse\n", encoding="utf-8")
+    assert call("fmt", "--check", tmp_path) == (1, f"would change {path}\n", "")
+    assert call("fmt", tmp_path) == (0, f"formatted {path}\n", "")
+    assert path.read_text(encoding="utf-8") == "objective a(): l1 + mse\n"
+    assert call("fmt", "--check", tmp_path) == (0, "", "")
+    assert call("fmt", "-e", "l1+0.5 * mse") == (0, "l1 + 0.5*mse\n", "")
+
+
+def test_fmt_of_what_does_not_parse(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "a.loss").write_text("loss a(:\n", encoding="utf-8")
+    (tmp_path / "b.loss").write_text("objective  b():  l1\n", encoding="utf-8")
+    code, out, err = call("fmt", tmp_path)
+    assert code == 1
+    assert "formatted" in out and "error[LL" in err
+
+
+# ------------------------------------------------------------------------------------------ run
+def test_run_on_a_made_up_batch(call: Call) -> None:
+    code, out, _ = call("run", "-e", "focal + infonce(tau=auto) | uncertainty", "--check-finite")
+    assert code == 0
+    for part in ("total ", "  focal    value", "gradient norms", "  logits ", "  terms.infonce.tau "):
+        assert part in out
+    assert out == call("run", "-e", "focal + infonce(tau=auto) | uncertainty")[1]
+    assert out != call("run", "-e", "focal + infonce(tau=auto) | uncertainty", "--seed", "1")[1]
+
+
+@pytest.mark.parametrize("suffix", ["npz", "pt"])
+def test_run_on_a_file(call: Call, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"batch.{suffix}"
+    arrays = {"pred": np.array([1.0, 2.0], np.float32), "target": np.array([1.5, 4.0], np.float32)}
+    if suffix == "npz":
+        np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
+    else:
+        torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, path)
+    code, out, _ = call("run", "-e", "l1", "--input", path)
+    assert (code, out.split("\n")[0]) == (0, "total 1.25")
+
+
+def test_a_batch_that_does_not_fit(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "batch.npz"
+    np.savez(path, pred=np.zeros(2))
+    code, _, err = call("run", "-e", "l1", "--input", path)
+    assert (code, "LL0501" in err) == (1, True)
+    path.write_bytes(b"PK nonsense")
+    assert call("run", "-e", "l1", "--input", path)[0] == 2
+
+
+def test_rows_can_be_run(call: Call) -> None:
+    assert call("run", "-e", "l1(reduce=none)")[0] == 0
+
+
+# ------------------------------------------------------------------------------------------ processes
+def test_check_needs_no_torch_and_answers_at_once() -> None:
+    code = "import sys; from losslang.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code, "check", "-e", "focal + l1"], check=False, capture_output=True)
+    assert done.returncode == 0
+    assert time.perf_counter() - started < 5  # 0.3 s where nothing else runs
+
+
+def test_a_broken_pipe_is_quiet() -> None:
+    command = f"{sys.executable} -m losslang.cli list | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("adversarial\n", "")

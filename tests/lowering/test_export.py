@@ -1,0 +1,257 @@
+"""The standalone file: it runs where losslang is not, and gives what the module in this process gives."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import losslang
+from losslang import batches, compiler
+from losslang.sema.modules import library
+from losslang.syntax import ast as syntax
+
+SQUEEZE = "squeeze(weights=random(seed=0))"
+WHOLE = f"0.5*lpips({SQUEEZE}) + focal(gamma=2) + infonce(tau=auto) + 0.1*l1 | uncertainty"
+
+
+def module_of(text: str) -> Any:
+    """The exported class, made from its text."""
+    module = types.ModuleType(f"exported_{next(_numbers)}")
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    exec(compile(text, "objective.py", "exec"), module.__dict__)
+    return module
+
+
+_numbers: Iterator[int] = count()
+
+
+def gradients(total: Tensor, batch: dict[str, Tensor], module: nn.Module) -> list[Tensor | None]:
+    leaves = [x for x in batch.values() if x.requires_grad] + list(module.parameters())
+    return list(torch.autograd.grad(total.sum(), leaves, allow_unused=True))
+
+
+def assert_same(objective: Any, exported: Any, batch: dict[str, Tensor], rtol: float = 1e-5) -> None:
+    """Total, terms and gradients agree."""
+    mine, theirs = objective(batch), exported(batch)
+    torch.testing.assert_close(theirs.total, mine.total, rtol=rtol, atol=1e-7)
+    assert list(theirs.terms) == list(mine.terms)
+    for name, term in mine.terms.items():
+        torch.testing.assert_close(tuple(theirs.terms[name]), tuple(term), rtol=rtol, atol=1e-7)
+        assert not theirs.terms[name].value.requires_grad
+    pairs = zip(gradients(theirs.total, batch, exported), gradients(mine.total, batch, objective), strict=True)
+    for found, wanted in pairs:
+        assert (found is None) == (wanted is None)
+        if found is not None:
+            torch.testing.assert_close(found, wanted, rtol=rtol, atol=1e-7)
+
+
+def batch_of(objective: Any, dtype: torch.dtype, rest: tuple[int, ...] = ()) -> dict[str, Tensor]:
+    """A made-up batch, with more dimensions where the signature has ``...``."""
+    batch = batches.made_up(objective)
+    for spec in objective.signature:
+        x = batch[spec.name]
+        place = next((place for place, dim in enumerate(spec.dims) if dim.rest), None)
+        if place is not None and rest:
+            for extent in reversed(rest):
+                x = x.unsqueeze(place).repeat_interleave(extent, place)
+            if x.is_floating_point() and spec.kind not in ("prob", "image"):
+                x = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+        batch[spec.name] = x.to(dtype).requires_grad_() if x.is_floating_point() else x
+    return batch
+
+
+def losses() -> list[str]:
+    """A text for each loss of the library."""
+    texts: list[str] = []
+    for entry in library():
+        item = entry.item
+        if isinstance(item, syntax.Definition) and item.keyword == "loss":
+            network = any(parameter.name == "net" for parameter in item.parameters)
+            texts.append(f"{item.name}({SQUEEZE})" if network else item.name)
+    return texts
+
+
+@pytest.mark.parametrize("text", losses())
+def test_every_loss_of_the_library(text: str) -> None:
+    objective = losslang.compile(text, backend="eager")
+    exported = module_of(compiler.artifact(objective).python()).Objective()
+    assert_same(objective, exported, batch_of(objective, torch.float64), rtol=1e-9)
+    if "squeeze" not in text:
+        assert_same(objective, exported, batch_of(objective, torch.float32, rest=(2, 3)))
+
+
+def test_it_runs_where_losslang_cannot_be_imported(tmp_path: Path) -> None:
+    objective = losslang.compile(WHOLE, backend="eager")
+    with torch.no_grad():
+        for parameter in objective.parameters():
+            parameter.add_(0.25)
+    batch = batch_of(objective, torch.float32)
+    path = compiler.export(objective, tmp_path)
+    held = {"batch": {k: x.detach() for k, x in batch.items()}, "state": objective.state_dict()}
+    torch.save(held, tmp_path / "held.pt")
+    script = """
+import sys
+sys.path.append(".")
+sys.modules["losslang"] = None  # importing it fails, however it is installed
+try:
+    import losslang
+except ImportError:
+    pass
+else:
+    sys.exit("losslang can be imported")
+import torch
+from objective import Objective
+held = torch.load("held.pt")
+objective = Objective()
+objective.load_state_dict(held["state"])
+batch = {k: x.requires_grad_() if x.is_floating_point() else x for k, x in held["batch"].items()}
+out = objective(**batch)
+out.backward()
+assert not any(module for name, module in sys.modules.items() if name.startswith("losslang"))
+torch.save({"total": out.total, "terms": {n: tuple(t) for n, t in out.terms.items()},
+            "grads": [x.grad for x in batch.values()] + [p.grad for p in objective.parameters()]}, "out.pt")
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = torch.load(tmp_path / "out.pt")
+    mine = objective(batch)
+    torch.testing.assert_close(found["total"], mine.total)
+    for name, term in mine.terms.items():
+        torch.testing.assert_close(found["terms"][name], tuple(term))
+    mine.total.backward()
+    wanted = [x.grad for x in batch.values()] + [p.grad for p in objective.parameters()]
+    for theirs, ours in zip(found["grads"], wanted, strict=True):
+        assert (theirs is None) == (ours is None)
+        if ours is not None:
+            torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-6)
+    assert path == tmp_path / "objective.py"
+
+
+def test_checkpoints_load_both_ways() -> None:
+    objective = losslang.compile("infonce(tau=auto) + l1 | uncertainty", backend="eager")
+    exported = module_of(compiler.artifact(objective).python()).Objective()
+    assert list(exported.state_dict()) == list(objective.state_dict())
+    assert "terms.infonce.tau" in exported.state_dict()
+    torch.nn.init.constant_(exported.terms["infonce.tau"], -1.5)
+    objective.load_state_dict(exported.state_dict())
+    assert objective.learned()["infonce.tau"] == pytest.approx(0.22313016)
+
+
+def test_rows_keep_their_shape() -> None:
+    objective = losslang.compile("2*focal(reduce=none)", backend="eager")
+    exported = module_of(compiler.artifact(objective).python()).Objective()
+    for rest in ((), (3,), (2, 3)):
+        batch = batch_of(objective, torch.float32, rest)
+        assert exported(batch).total.shape == (4, *rest)
+        assert_same(objective, exported, batch)
+
+
+def test_fixed_dimensions() -> None:
+    objective = losslang.compile("focal", backend="eager")
+    text = compiler.artifact(objective, dims={"logits": 3}).python()
+    assert "merged" not in text
+    exported = module_of(text).Objective()
+    assert_same(objective, exported, batch_of(objective, torch.float32, rest=(7,)))
+    with pytest.raises(ValueError, match="'logits' has 2 dimensions, expected 3"):
+        exported(batch_of(objective, torch.float32))
+
+
+@pytest.mark.parametrize(("dims", "code"), [({"logit": 2}, "LL0502"), ({"logits": 1}, "LL0503"),
+                                            ({"logits": 2, "labels": 3}, "LL0503")])  # fmt: skip
+def test_dimensions_that_do_not_fit(dims: dict[str, int], code: str) -> None:
+    with pytest.raises(losslang.LosslangError) as caught:
+        compiler.artifact("focal", dims=dims)
+    assert caught.value.diagnostics[0].code == code
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": None}, "missing: labels"),
+        ({"extra": torch.zeros(1)}, "no term takes extra"),
+        ({"labels": torch.zeros(3, dtype=torch.long)}, "axis b of 'labels'"),
+        ({"logits": torch.zeros(4)}, "'logits' has 1 dimensions, expected 2 or more"),
+    ],
+)
+def test_a_call_that_does_not_fit(change: dict[str, Tensor | None], message: str) -> None:
+    objective = losslang.compile("ce", backend="eager")
+    exported = module_of(compiler.artifact(objective).python()).Objective()
+    given = {**batches.made_up(objective), **change}
+    with pytest.raises(ValueError, match=message):
+        exported(**{name: x for name, x in given.items() if x is not None})
+
+
+def test_names_of_the_batch_and_awkward_ones() -> None:
+    bind = {"pred": "total", "target": "image/left"}
+    objective = losslang.compile("l1 + mse as lambda2", backend="eager", bind=bind)
+    exported = module_of(compiler.artifact(objective).python()).Objective()
+    batch = {"total": torch.randn(4), "image/left": torch.randn(4)}
+    torch.testing.assert_close(exported(batch).total, objective(batch).total)
+
+
+def test_the_text() -> None:
+    """Short enough to be read here: what a user is given for a plain objective."""
+    objective = losslang.compile("ce + 0.1*l1", backend="eager")
+    text = compiler.artifact(objective, dims={"logits": 2, "pred": 1}).python()
+    body = text[text.index('weight and the share."""') : text.index("class Term")]
+    assert (
+        body.split("\n", 1)[1].rstrip()
+        == """\
+        # term: ce
+        logits = logits.to(dtype)
+        chosen = torch.where(indices(logits, logits.shape[1]) == labels[:, None], logits, 0.0)
+        peak_logits = largest(logits, [1]).detach()
+        log_logits = torch.log(torch.exp(logits - peak_logits[:, None]).sum(1))
+        ce = -(chosen.sum(1) - peak_logits - log_logits).sum(0) / max(logits.shape[0], 1)
+
+        # term: l1
+        pred = pred.to(dtype)
+        target = target.to(dtype)
+        l1 = torch.abs(pred - target).sum(0) / max(pred.shape[0], 1)
+
+        # total
+        total = ce + 0.1 * l1
+
+        # results
+        values = torch.stack([ce, l1]).detach()
+        weights = torch.stack([logits.new_full((), 1.0, dtype=dtype),
+            logits.new_full((), 0.1, dtype=dtype)]).detach()
+        return total, values, weights, shares(values, weights)"""
+    )
+    assert "    ce + 0.1*l1\n" in (ast.get_docstring(ast.parse(text)) or "")
+
+
+def test_the_description(tmp_path: Path) -> None:
+    compiler.export("infonce(tau=auto)", tmp_path)
+    held = json.loads((tmp_path / "objective.json").read_text(encoding="utf-8"))
+    assert held["source"] == "infonce(tau=auto)"
+    assert held["terms"] == ["infonce"]
+    assert held["parameters"]["terms.infonce.tau"]["init"] == pytest.approx(-2.302585)
+    assert held["versions"] == {"losslang": losslang.__version__, "torch": torch.__version__}
+
+
+def test_equal_objectives_have_equal_hashes() -> None:
+    first, second = (
+        compiler.artifact("ce + 2*l1"),
+        compiler.artifact("# a comment\nce() + 2 * l1(pred, target)"),
+    )
+    assert first.digest == second.digest
+    assert first.digest != compiler.artifact("ce + 3*l1").digest
+
+
+def test_no_weights_are_needed_to_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("losslang.runtime.nets._download", lambda *_: pytest.fail("it downloads"))
+    assert 'build(NetSpec("vgg16", "public"))' in compiler.artifact("lpips(vgg16)").python()
