@@ -1,0 +1,1078 @@
+"""Turns a case of the golden corpus into losslang: an objective's text and the tensors it is called with.
+
+An adapter renames and reshapes (one-hot rows, dtype); arithmetic stands in the text. The tensors carry the
+case's own input names, so that the gradient with respect to an input of the case is the gradient of the one
+of that name. What a text needs besides (one-hot targets, masks) has a name of its own and is never
+differentiated. A case that losslang does not express raises `NotCovered`.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tests.golden import corpus
+from tests.golden.corpus import Arrays, Case
+
+Inputs = dict[str, Tensor]
+
+
+class NotCovered(Exception):  # noqa: N818  (it is no error)
+    """losslang does not express this case (yet); the message says why."""
+
+
+class Params(Mapping[str, Any]):
+    """The parameters of a case; what an adapter never looked at must be without meaning for the value."""
+
+    REMARKS = frozenset({"backbone", "returns", "window", "directions", "head_dim", "schedule", "T"})
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values_ = dict(values)
+        self.seen: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.seen.add(name)
+        return self.values_[name]
+
+    def __iter__(self) -> Any:
+        return iter(self.values_)
+
+    def __len__(self) -> int:
+        return len(self.values_)
+
+    def check(self) -> None:
+        """Refuse a case with parameters that nothing has read."""
+        unread = set(self.values_) - self.seen - self.REMARKS
+        if unread:
+            raise NotCovered(f"parameters {sorted(unread)}")
+
+
+Rule = Callable[[Params, Inputs], str]
+RULES: dict[tuple[str, str], Rule] = {}
+
+
+def rule(domain: str, *losses: str) -> Callable[[Rule], Rule]:
+    """Register the adapter of some losses of a domain."""
+
+    def register(function: Rule) -> Rule:
+        RULES.update({(domain, loss): function for loss in losses})
+        return function
+
+    return register
+
+
+# Where a source returns NaN or infinity for a legal input, losslang returns the finite limit.
+FINITE_LIMITS: dict[tuple[str, str], str] = {
+    (
+        "classification",
+        "cross_entropy",
+    ): "every label is ignored: the source divides 0 by 0, losslang loses nothing",
+    ("classification", "logistic"): "the source's exp overflows; log(1 + exp(x)) is x there",
+    ("classification", "focal_loss"): "gamma < 1 at probability 1: the source multiplies infinity by 0",
+    ("image", "lpips"): "a position without any feature: the source divides by a norm of 0 in the gradient",
+    ("image", "content"): "a position without any feature: the source divides by a norm of 0 in the gradient",
+    (
+        "image",
+        "style_gram",
+    ): "a position without any feature: the source divides by a norm of 0 in the gradient",
+    ("image", "total_variation"): "a constant image: the square root has no slope at 0, losslang takes 0",
+}
+
+# What no implementation can match: how much of the tolerance the source itself uses up, and why.
+SOURCE_ROUNDING: dict[tuple[str, str], tuple[float, str]] = {
+    ("image", "ssim/0"): (2, "the source's window is rounded to float32"),
+    ("contrastive", "inf_cl/2"): (5, "a float32 kernel; cross entropy in float64 is as far from it"),
+    ("generative", "entropy/2"): (
+        16,
+        "values of 1e-8 are what is left of logarithms near 1: one unit in their last place",
+    ),
+}
+
+# Cases of covered losses with an option that the library does not have.
+GAPS: dict[tuple[str, str], str] = {
+    ("image", "lpips/8"): "a map of distances instead of one number",
+    ("image", "content/2"): "another network: average pooling",
+    ("image", "ssim/8"): "reflection at the border",
+}
+
+
+def adapt(domain: str, case: Case, arrays: Arrays) -> tuple[str, Inputs]:
+    """The objective's text for a case, and its tensors by the case's input names.
+
+    Raises:
+        NotCovered: for what losslang does not express.
+    """
+    chosen = RULES.get((domain, case["loss"]))
+    if chosen is None:
+        raise NotCovered("no such loss in the library")
+    given = {k: torch.from_numpy(np.array(arrays[v])) for k, v in case["inputs"].items() if v in arrays}
+    params = Params(case["params"])
+    text = chosen(params, given)
+    params.check()
+    words = set(re.findall(r"[^\W\d]\w*", text))
+    missing = [name for name in case["grad_wrt"] if name not in words]
+    if missing:
+        raise NotCovered(f"the text does not depend on {missing}")
+    return text, {name: tensor for name, tensor in given.items() if name in words}
+
+
+# ------------------------------------------------------------------------------------------ pieces of text
+def call(callee: str, /, **arguments: Any) -> str:
+    """A call; arguments that are None are left out."""
+    parts = [f"{name}={literal(value)}" for name, value in arguments.items() if value is not None]
+    return f"{callee}({', '.join(parts)})"
+
+
+def literal(value: Any) -> str:
+    """A number, boolean or list as losslang writes it; text stays."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return value
+        case list() | tuple():
+            return f"[{', '.join(literal(item) for item in value)}]"
+        case _:
+            return repr(value)
+
+
+def objective(header: str, body: str) -> str:
+    """An objective that declares its tensors."""
+    return f"objective golden({header}):\n    {body}\n"
+
+
+def reduction(p: Params, default: str = "mean") -> str | None:
+    """``reduce=`` of a loss: None for the mean, which it is by default."""
+    chosen = p.get("reduction", default).split(" ")[0]
+    if chosen not in ("mean", "sum"):
+        raise NotCovered(f"reduction {chosen}")
+    return None if chosen == "mean" else chosen
+
+
+def averaged(p: Params) -> str | None:
+    """``reduce=`` where a source says ``size_average``."""
+    return None if p.get("size_average", True) else "sum"
+
+
+def times(weight: Any, loss: str) -> str:
+    """A weighted loss."""
+    return loss if weight == 1 else f"{literal(weight)}*{loss}"
+
+
+def one_hot(labels: Tensor, like: Tensor) -> Tensor:
+    """Labels [b, ...] as rows of the shape [b, c, ...] that the logits have."""
+    classes = torch.arange(like.shape[1]).view(1, -1, *[1] * (labels.dim() - 1))
+    return (labels.unsqueeze(1) == classes).to(like.dtype)
+
+
+def forbid(p: Params, **allowed: Any) -> None:
+    """Refuse parameters that have another value than the ones named."""
+    for name, value in allowed.items():
+        if p.get(name, value) not in (value, None):
+            raise NotCovered(f"{name}={p[name]}")
+
+
+def weights_of_classes(p: Params, x: Inputs, name: str) -> str | None:
+    """Class weights: an input of the case, or a list in its parameters."""
+    given = p.get(name)
+    if given is None:
+        return "class_weight" if "class_weight" in x else None
+    if isinstance(given, str):
+        return given.removeprefix("input:")
+    if isinstance(given, (int, float)):
+        given = [given, 1 - given]
+    x["class_weight"] = torch.tensor(given, dtype=x["logits"].dtype)
+    return "class_weight"
+
+
+# ------------------------------------------------------------------------------------------ classification
+@rule("classification", "cross_entropy")
+def _cross_entropy(p: Params, x: Inputs) -> str:
+    weights, smoothing = weights_of_classes(p, x, "weight"), p.get("label_smoothing") or None
+    if p.get("soft_targets") or "target_probs" in x:
+        return call(
+            "cross_entropy",
+            logits="logits",
+            target="target_probs",
+            class_weight=weights,
+            smoothing=smoothing,
+            reduce=reduction(p),
+        )
+    ignored = p.get("ignore_index", -100)
+    return call(
+        "ce",
+        logits="logits",
+        labels="labels",
+        class_weight=weights,
+        smoothing=smoothing,
+        ignore=ignored,
+        reduce=reduction(p),
+    )
+
+
+@rule("classification", "label_smoothing")
+def _label_smoothing(p: Params, x: Inputs) -> str:
+    return call("ce", logits="logits", labels="labels", smoothing=p["alpha"], reduce=reduction(p))
+
+
+@rule("classification", "bce_with_logits", "multilabel_soft_margin")
+def _bce(p: Params, x: Inputs) -> str:
+    if "weight" in p:
+        raise NotCovered("a weight for each element")
+    weight = p.get("pos_weight")
+    if isinstance(weight, list):
+        x["pos_weight"] = torch.tensor(weight, dtype=x["logits"].dtype)
+    named = "pos_weight" if "pos_weight" in x else weight
+    return call("bce", logits="logits", target="targets", pos_weight=named, reduce=reduction(p))
+
+
+@rule("classification", "bce_soft_targets")
+def _bce_soft_targets(p: Params, x: Inputs) -> str:
+    p.get("targets")
+    if "labels" in x:
+        x["targets"] = one_hot(x["labels"], x["logits"])
+    if p["reduction"] == "batch_mean":
+        return f"sum[...]({call('bce', logits='logits', target='targets')})"
+    return call("bce", logits="logits", target="targets", reduce=reduction(p))
+
+
+@rule("classification", "logistic")
+def _logistic(p: Params, x: Inputs) -> str:
+    return call("bce", logits="scores", target="(1 + targets)/2", reduce=reduction(p))
+
+
+@rule("classification", "focal_loss")
+def _focal_loss(p: Params, x: Inputs) -> str:
+    return call("focal", logits="logits", labels="labels", gamma=p.get("gamma", 0), reduce=averaged(p))
+
+
+@rule("classification", "focal_loss_detached")
+def _focal_loss_detached(p: Params, x: Inputs) -> str:
+    return call(
+        "focal",
+        logits="logits",
+        labels="labels",
+        gamma=p.get("gamma", 0),
+        class_weight=weights_of_classes(p, x, "alpha"),
+        detach=True,
+        reduce=averaged(p),
+    )
+
+
+def _alpha(p: Params, default: float) -> Any:
+    alpha = p.get("alpha", default)
+    return "none" if alpha is None or alpha < 0 else alpha
+
+
+@rule("classification", "sigmoid_focal_loss")
+def _sigmoid_focal_loss(p: Params, x: Inputs) -> str:
+    return call(
+        "sigmoid_focal",
+        logits="logits",
+        target="targets",
+        gamma=p["gamma"],
+        alpha=_alpha(p, 0.25),
+        reduce=reduction(p, "none"),
+    )
+
+
+@rule("classification", "focal_loss_star")
+def _focal_loss_star(p: Params, x: Inputs) -> str:
+    gamma, alpha = p.get("gamma", 1), _alpha(p, -1)
+    weight = None if alpha == "none" else f"{alpha}*targets + {1 - alpha}*(1 - targets)"
+    margin = f"{literal(gamma)}*logits*(2*targets - 1)"
+    return f"{call('bce', logits=margin, target=1, weight=weight, reduce=reduction(p))}/{literal(gamma)}"
+
+
+@rule("classification", "poly1_cross_entropy")
+def _poly1(p: Params, x: Inputs) -> str:
+    weights = weights_of_classes(p, x, "weight")
+    return call(
+        "poly1",
+        logits="logits",
+        labels="labels",
+        epsilon=p["epsilon"],
+        class_weight=weights,
+        reduce=reduction(p),
+    )
+
+
+@rule("classification", "poly1_focal_loss")
+def _poly1_focal(p: Params, x: Inputs) -> str:
+    if "labels" in x:
+        x["targets"] = one_hot(x["labels"], x["logits"])
+    options = {"gamma": p["gamma"], "alpha": _alpha(p, 0.25), "epsilon": p["epsilon"], "reduce": reduction(p)}
+    return call("poly1_focal", logits="logits", target="targets", **options)
+
+
+@rule("classification", "squentropy")
+def _squentropy(p: Params, x: Inputs) -> str:
+    return call("squentropy", logits="logits", labels="labels")
+
+
+@rule("classification", "brier_score", "mse_softmax")
+def _brier(p: Params, x: Inputs) -> str:
+    x["hot"] = one_hot(x["labels"], x["logits"])
+    return f"sum[...]({call('mse', pred='softmax[...](logits)', target='hot')})"
+
+
+@rule("classification", "mean_absolute_error")
+def _mean_absolute_error(p: Params, x: Inputs) -> str:
+    x["hot"] = one_hot(x["labels"], x["logits"])
+    distance = call("l1", pred="softmax[...](logits)", target="hot")
+    return f"{literal(p.get('scale', 1.0))}*sum[...]({distance})/2"
+
+
+@rule("classification", "rescaled_square_loss")
+def _rescaled_square(p: Params, x: Inputs) -> str:
+    x["hot"] = one_hot(x["labels"], x["logits"])
+    target = f"{literal(p.get('rescale_factor', 1.0))}*hot"
+    return call("mse", pred="logits", target=target, weight=f"1 + {literal(p.get('weighted', 0))}*hot")
+
+
+@rule("classification", "one_vs_rest")
+def _one_vs_rest(p: Params, x: Inputs) -> str:
+    x["hot"] = one_hot(x["labels"], x["logits"])
+    return f"sum[...]({call('bce', logits='logits', target='hot')})"
+
+
+@rule("classification", "hinge")
+def _hinge(p: Params, x: Inputs) -> str:
+    reduction(p)
+    return f"max(0, 1 + {call('hinge_g', fake='(2*targets - 1)*scores')})"
+
+
+@rule("classification", "cross_entropy_mean_exp")
+def _cross_entropy_mean_exp(p: Params, x: Inputs) -> str:
+    return f"-log({x['logits'].shape[1]}) + {call('ce', logits='logits', labels='labels')}"
+
+
+@rule("classification", "kd_kl")
+def _kd_kl(p: Params, x: Inputs) -> str:
+    t = literal(p["temperature"])
+    divergence = call("kl", logits=f"student_logits/{t}", target=f"softmax[c](teacher_logits/{t})")
+    return f"{t}^2*{divergence}"
+
+
+@rule("classification", "logit_adjustment")
+def _logit_adjustment(p: Params, x: Inputs) -> str:
+    prior = f"{literal(p.get('tau', 1.0))}*log(class_counts/sum[c](class_counts))"
+    header = "logits: logit[b, c], labels: label[b] < c, class_counts: real[c]"
+    return objective(header, call("ce", logits=f"logits + {prior}", labels="labels"))
+
+
+# ------------------------------------------------------------------------------------------ contrastive
+@rule("contrastive", "clip", "inf_cl")
+def _clip(p: Params, x: Inputs) -> str:
+    p.get("logit_bias")
+    bias = "logit_bias" if "logit_bias" in x else None
+    return call("clip", z1="image_features", z2="text_features", scale="logit_scale", bias=bias)
+
+
+@rule("contrastive", "siglip")
+def _siglip(p: Params, x: Inputs) -> str:
+    p.get("logit_bias_init"), p.get("logit_scale_init")
+    same = False if p.get("negative_only") else None
+    bias = "logit_bias" if "logit_bias" in x else 0
+    return call("siglip", z1="image_features", z2="text_features", scale="logit_scale", bias=bias, same=same)
+
+
+@rule("contrastive", "supcon")
+def _supcon(p: Params, x: Inputs) -> str:
+    p.get("mask")
+    if "mask" in x:
+        x["positive"] = x.pop("mask") > 0
+    return call(
+        "supcon",
+        z="features",
+        tau=p.get("temperature", 0.07),
+        base=p.get("base_temperature", 0.07),
+        labels="labels" if "labels" in x else None,
+        same="positive" if "positive" in x else None,
+        anchors="first" if p.get("contrast_mode") == "one" else None,
+    )
+
+
+@rule("contrastive", "supcon_pml")
+def _supcon_pml(p: Params, x: Inputs) -> str:
+    return call("supcon_flat", z="embeddings", labels="labels", tau=p.get("temperature", 0.1))
+
+
+@rule("contrastive", "align")
+def _align(p: Params, x: Inputs) -> str:
+    return call("align", z1="x", z2="y", alpha=p.get("alpha", 2))
+
+
+@rule("contrastive", "uniform")
+def _uniform(p: Params, x: Inputs) -> str:
+    return call("uniform", z="x", t=p.get("t", 2))
+
+
+def _align_uniform_of(a: str, b: str, alpha: Any, t: Any, weights: tuple[Any, Any]) -> str:
+    spread = f"({call('uniform', z=a, t=t)} + {call('uniform', z=b, t=t)})"
+    return f"{literal(weights[0])}*{call('align', z1=a, z2=b, alpha=alpha)} + {literal(weights[1])}*{spread}/2"
+
+
+@rule("contrastive", "align_uniform")
+def _align_uniform(p: Params, x: Inputs) -> str:
+    weights = p.get("align_w", 1), p.get("unif_w", 1)
+    return _align_uniform_of("x", "y", p.get("align_alpha", 2), p.get("unif_t", 2), weights)
+
+
+@rule("contrastive", "hypersphere")
+def _hypersphere(p: Params, x: Inputs) -> str:
+    return _align_uniform_of("unit(z1)", "unit(z2)", p["alpha"], p["t"], (1, p.get("lam", 1)))
+
+
+@rule("contrastive", "clip_uniform", "clip_align_uniform")
+def _clip_align_uniform(p: Params, x: Inputs) -> str:
+    forbid(p, cross_uniformity_loss=False)
+    images, texts = "unit(image_embeds)", "unit(text_embeds)"
+    parts = [call("clip", z1=images, z2=texts, scale="exp(logit_scale)")]
+    if p["uniformity_loss"]:
+        parts.append(f"({call('uniform', z=images)} + {call('uniform', z=texts)})/2")
+    if p["alignment_loss"]:
+        parts.append(call("align", z1=images, z2=texts))
+    return " + ".join(parts)
+
+
+@rule("contrastive", "tecoa")
+def _tecoa(p: Params, x: Inputs) -> str:
+    header = "image_embed: embed[i, d], text_embed: embed[k, d], target: label[i] < k, logit_scale: real"
+    return objective(header, call("ce", logits="logit_scale*cosine(image_embed, text_embed)", labels="target"))
+
+
+@rule("contrastive", "norm_mse")
+def _norm_mse(p: Params, x: Inputs) -> str:
+    return call("align", z1="unit(p)", z2="unit(z)", alpha=2)
+
+
+@rule("contrastive", "simsiam_neg_cosine")
+def _neg_cosine(p: Params, x: Inputs) -> str:
+    p.get("dim"), p.get("eps")
+    return "-" + call("cosine", a="p", b="z")
+
+
+@rule("contrastive", "simsiam")
+def _simsiam(p: Params, x: Inputs) -> str:
+    p.get("simplified")
+    return "-" + call("cosine", a="p", b="stop(z)")
+
+
+@rule("contrastive", "byol")
+def _byol(p: Params, x: Inputs) -> str:
+    p.get("simplified")
+    return f"2 - 2*{call('cosine', a='p', b='stop(z)')}"
+
+
+@rule("contrastive", "nt_xent")
+def _nt_xent(p: Params, x: Inputs) -> str:
+    similarity = None if p.get("norm", True) else "dot"
+    return call("nt_xent", z1="z1", z2="z2", tau=p.get("tau", 0.5), similarity=similarity)
+
+
+@rule("contrastive", "nt_xent_lightly")
+def _nt_xent_lightly(p: Params, x: Inputs) -> str:
+    forbid(p, memory_bank_size=0)
+    return call("nt_xent", z1="z1", z2="z2", tau=p.get("temperature", 0.5))
+
+
+@rule("contrastive", "nnclr")
+def _nnclr(p: Params, x: Inputs) -> str:
+    return call("infonce", z1="nn", z2="p", tau=p.get("temperature", 0.1))
+
+
+@rule("contrastive", "info_nce")
+def _info_nce(p: Params, x: Inputs) -> str:
+    mode, given = p.get("negative_mode", "unpaired"), {"tau": p.get("temperature", 0.1)}
+    if "negative_keys" not in x:
+        return call("infonce", z1="query", z2="positive_key", **given)
+    if mode == "unpaired":
+        return call("infonce", z1="query", z2="positive_key", negatives="negative_keys", **given)
+    header = "query, positive_key: embed[i, d], negative_keys: embed[i, m, d]"
+    return objective(header, call("infonce", z1="query", z2="positive_key", negatives="negative_keys[i]", **given))
+
+
+@rule("contrastive", "triplet_margin")
+def _triplet(p: Params, x: Inputs) -> str:
+    forbid(p, triplets_per_anchor="all")
+    return call(
+        "triplet",
+        z="embeddings",
+        labels="labels",
+        margin=p.get("margin", 0.05),
+        swap=True if p.get("swap") else None,
+        hinge="softplus" if p.get("smooth_loss") else None,
+    )
+
+
+# ------------------------------------------------------------------------------------------ images: values
+def _difference(name: str) -> Rule:
+    return lambda p, x: call(name, pred="pred", target="target", reduce=reduction(p))
+
+
+RULES.update({("image", name): _difference(name) for name in ("l1", "mse", "log_cosh")})
+
+
+@rule("image", "huber")
+def _huber(p: Params, x: Inputs) -> str:
+    return call("huber", pred="pred", target="target", delta=p.get("delta", 1.0), reduce=reduction(p))
+
+
+@rule("image", "smooth_l1")
+def _smooth_l1(p: Params, x: Inputs) -> str:
+    beta, how = p.get("beta", 1.0), reduction(p)
+    if beta == 0:
+        return call("l1", pred="pred", target="target", reduce=how)
+    return f"{call('huber', pred='pred', target='target', delta=beta, reduce=how)}/{literal(beta)}"
+
+
+@rule("image", "charbonnier")
+def _charbonnier(p: Params, x: Inputs) -> str:
+    if "weight" in x:
+        raise NotCovered("a weight for each element")
+    eps, weight, how = f"sqrt({literal(p.get('eps', 1e-12))})", p.get("loss_weight", 1.0), reduction(p)
+    return times(weight, call("charbonnier", pred="pred", target="target", eps=eps, reduce=how))
+
+
+@rule("image", "charbonnier_kornia")
+def _charbonnier_kornia(p: Params, x: Inputs) -> str:
+    return _pseudo_huber_text("pred", "target", 1, reduction(p))
+
+
+def _pseudo_huber_text(pred: str, target: str, c: Any, how: str | None) -> str:
+    """sqrt(e^2 + c^2) - c for each element."""
+    rows = f"-{literal(c)} + {call('charbonnier', pred=pred, target=target, eps=c)}"
+    return f"({rows})" if how is None else f"sum[b, ...]({rows})"
+
+
+@rule("image", "masked_l1")
+def _masked_l1(p: Params, x: Inputs) -> str:
+    x["hole"] = x.pop("mask").expand_as(x["pred"]).contiguous()
+    weight = f"{literal(p['weight_missing'])}*hole + {literal(p['weight_known'])}*(1 - hole)"
+    return objective("pred, target, hole: real[b, ...]", call("l1", pred="pred", target="target", weight=weight))
+
+
+@rule("image", "scheduled_pseudo_huber")
+def _scheduled_pseudo_huber(p: Params, x: Inputs) -> str:
+    kind, c, steps, at = p["loss_type"], p["huber_c"], p.get("num_train_timesteps"), p.get("timestep")
+    p.get("c_used")
+    if not kind.startswith("huber"):
+        raise NotCovered(f"loss_type {kind}")
+    if kind.endswith("backwards"):
+        at = steps - at
+    eps = literal(c) if kind == "huber" else f"exp(log({literal(c)})*{literal(at)}/{literal(steps)})"
+    return f"{eps}*{_pseudo_huber_text('pred', 'target', eps, reduction(p))}"
+
+
+@rule("image", "total_variation")
+def _total_variation(p: Params, x: Inputs) -> str:
+    how = "mean" if "returns" in p else p.get("reduction", "mean")
+    if "returns" in p and p["reduction"] != "sum":
+        raise NotCovered("the mean over pixels")
+    p.get("reduction")
+    if how not in ("mean", "sum"):
+        raise NotCovered(f"reduction {how}")
+    order = p.get("norm_type", "l1" if "returns" in p else "l2")
+    return call("tv", pred="x", order=order, reduce=None if how == "mean" else how)
+
+
+@rule("image", "ssim")
+def _ssim(p: Params, x: Inputs) -> str:
+    forbid(p, downsample=False)
+    if p.get("padding", "valid") == "same":
+        raise NotCovered("reflection at the border")
+    k1, k2 = p.get("K") or (p.get("k1", 0.01), p.get("k2", 0.03))
+    how = reduction(p)
+    win, sigma = (
+        p.get("win_size") or p.get("kernel_size", 11),
+        p.get("win_sigma") or p.get("kernel_sigma", 1.5),
+    )
+    value = call("ssim", pred="x", target="y", win=win, sigma=sigma, k1=k1, k2=k2)
+    if p.get("nonnegative_ssim"):
+        value = f"relu({value})"
+    if how is not None:
+        raise NotCovered(f"reduction {how}")
+    body = f"1 - {value}" if p.get("returns", "similarity") != "similarity" else f"1 - (1 - {value})"
+    return objective(f"x, y: image[b, c, h, w] in 0..{p.get('data_range', 1):g}", body)
+
+
+# ------------------------------------------------------------------------------------------ images: features
+@rule("image", "lpips")
+def _lpips(p: Params, x: Inputs) -> str:
+    forbid(p, version="0.1", spatial=False, backbone_seed={"alex": 1, "vgg": 2, "squeeze": 3}[p["net"]])
+    heads = None if p.get("lpips", True) else 1
+    net = f'{p["net"]}(weights="{weights_file(p["net"], heads is None)}")'
+    reduction(p)
+    body = call("lpips", pred="in0", target="in1", net=net, heads=heads)
+    if not p.get("normalize"):
+        return body
+    return objective("in0, in1: image[b, c=3, h, w] in 0..1", body)
+
+
+def _features(p: Params) -> dict[str, Any]:
+    """Options of ``content`` and ``style``: which maps of VGG-16 count, and how much."""
+    forbid(p, feature_extractor="vgg16", backbone_seed=2, distance="mse", replace_pooling=False)
+    forbid(p, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    reduction(p)
+    taps = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
+    wanted = dict(zip(p["layers"], p["weights"], strict=True))
+    if not set(wanted) <= set(taps):
+        raise NotCovered(f"layers {sorted(set(wanted) - set(taps))}")
+    weights = [wanted.get(tap, 0) for tap in taps]
+    net = f'vgg16(weights="{weights_file("vgg", False)}")'
+    return {"net": net, "layers": weights, "normalise": True if p.get("normalize_features") else None}
+
+
+@rule("image", "content")
+def _content(p: Params, x: Inputs) -> str:
+    return objective("x, y: image[b, c=3, h, w] in 0..1", call("content", pred="x", target="y", **_features(p)))
+
+
+@rule("image", "style_gram")
+def _style_gram(p: Params, x: Inputs) -> str:
+    body = call("style", pred="x", target="y", gram="sum", **_features(p))
+    return objective("x, y: image[b, c=3, h, w] in 0..1", body)
+
+
+SEEDS = {"alex": 1, "vgg": 2, "squeeze": 3}
+"""The corpus's stand-in backbones, by the seed of their weights."""
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="losslang-golden-")
+
+
+@cache
+def weights_file(net: str, heads: bool) -> str:
+    """A state dict of stand-in weights, with LPIPS's heads where wanted; written once per process."""
+    state = backbone(net)
+    if heads:
+        trained = corpus.third_party("image", "lpips_heads.npz")
+        count = sum(key.startswith(f"v0.1/{net}/") for key in trained)
+        for k in range(count):
+            state[f"lin{k}.model.1.weight"] = torch.from_numpy(trained[f"v0.1/{net}/lin{k}"]).view(1, -1, 1, 1)
+    path = Path(_folder().name) / f"{net}{'-heads' if heads else ''}.pth"
+    torch.save(state, path)
+    return path.as_posix()
+
+
+def backbone(net: str) -> dict[str, Tensor]:
+    """The corpus's weights under torchvision's names, in float64."""
+    from losslang.runtime import nets
+
+    uniform = corpus.module("image", "weights.py").hash_uniform
+    state: dict[str, Tensor] = {}
+    for number, (key, shape) in enumerate(nets.NETS[nets.ALIASES[net]].shapes.items()):
+        bound = 0.1 if len(shape) == 1 else float(np.sqrt(6 / np.prod(shape[1:])))
+        size = int(np.prod(shape))
+        state[key] = ((2 * uniform(size, SEEDS[net] * 1000 + number) - 1) * bound).view(shape)
+    return state
+
+
+# ------------------------------------------------------------------------------------------ images: regions
+def _activation(p: Params) -> str:
+    """What makes probabilities of the logits."""
+    if p.get("softmax"):
+        return "softmax[c](logits)"
+    return "sigmoid(logits)" if p.get("sigmoid") else "logits"
+
+
+def _monai(p: Params) -> dict[str, Any]:
+    """The options that MONAI's overlap losses share."""
+    forbid(p, to_onehot_y=False)
+    top, bottom = p.get("smooth_nr", 1e-5), p.get("smooth_dr", 1e-5)
+    return {
+        "over": "[b, ...]" if p.get("batch") else None,
+        "background": None if p.get("include_background", True) else 0,
+        "eps": bottom,
+        "smooth": None if top == bottom else top,
+        "reduce": reduction(p),
+    }
+
+
+def _smp(p: Params, x: Inputs, doubled: bool = False) -> tuple[str, dict[str, Any]]:
+    """segmentation_models: sums over the batch, classes without any target cost nothing but count."""
+    forbid(p, from_logits=True, log_loss=False, classes=None)
+    mode, smooth, ignored = p["mode"], p.get("smooth", 0.0), p.get("ignore_index")
+    p.get("eps")
+    activation = "softmax[c](logits)" if mode == "multiclass" else "sigmoid(logits)"
+    labels = x.pop("target")
+    x["hot"] = (
+        one_hot(labels, x["logits"]) if mode == "multiclass" else labels.view_as(x["logits"]).to(x["logits"].dtype)
+    )
+    header = "logits: logit[b, c, ...], hot: prob[b, c, ...]"
+    options: dict[str, Any] = {"over": "[b, ...]", "eps": 2 * smooth if doubled else smooth}
+    options["weight"] = "any[b, ...](hot > 0)"
+    if ignored is not None:
+        x["keep"] = labels != ignored
+        if mode != "multiclass":
+            raise NotCovered("ignored elements of a multi-label target")
+        x["hot"] = x["hot"] * x["keep"].unsqueeze(1)
+        header += ", keep: bool[b, ...]"
+        options["mask"] = "keep"
+    return header, {"prob": activation, "target": "hot", **options}
+
+
+@rule("image", "dice")
+def _dice(p: Params, x: Inputs) -> str:
+    if "mode" in p:
+        header, options = _smp(p, x)
+        return objective(header, call("dice", **options))
+    options = {"square": p.get("squared_pred") or None, "jaccard": p.get("jaccard") or None, **_monai(p)}
+    return _regions("dice", _activation(p), options)
+
+
+def _regions(name: str, activation: str, options: dict[str, Any]) -> str:
+    header = "logits: logit[b, c, ...], target: prob[b, c, ...]"
+    if activation == "logits":
+        header = "logits, target: prob[b, c, ...]"
+    return objective(header, call(name, prob=activation, target="target", **options))
+
+
+@rule("generative", "dice_sed")
+def _dice_sed(p: Params, x: Inputs) -> str:
+    return _dice(p, x)
+
+
+@rule("image", "jaccard")
+def _jaccard(p: Params, x: Inputs) -> str:
+    header, options = _smp(p, x, doubled=True)
+    return objective(header, call("dice", jaccard=True, **options))
+
+
+@rule("image", "tversky")
+def _tversky(p: Params, x: Inputs) -> str:
+    weights = {"alpha": p.get("alpha", 0.5), "beta": p.get("beta", 0.5)}
+    if p.get("variant") != "kornia":
+        return _regions("tversky", _activation(p), {**weights, **_monai(p)})
+    forbid(p, ignore_index=-100)
+    x["hot"] = one_hot(x.pop("labels"), x["logits"])
+    options = {"over": "[b, c, ...]", "eps": p.get("eps", 1e-8), "smooth": 0, **weights}
+    header = "logits: logit[b, c, ...], hot: prob[b, c, ...]"
+    return objective(header, call("tversky", prob="softmax[c](logits)", target="hot", **options))
+
+
+@rule("image", "focal_tversky")
+def _focal_tversky(p: Params, x: Inputs) -> str:
+    weights = {"alpha": p.get("alpha", 0.5), "beta": p.get("beta", 0.5)}
+    gamma = p.get("gamma", 1.0)
+    header, options = _smp(p, x)
+    return objective(header, f"mean[c]({call('tversky', **options, **weights)})^{literal(gamma)}")
+
+
+@rule("image", "sigmoid_focal")
+def _sigmoid_focal(p: Params, x: Inputs) -> str:
+    options = {"gamma": p.get("gamma", 2.0), "alpha": _alpha(p, 0.25), "reduce": reduction(p)}
+    return call("sigmoid_focal", logits="logits", target="target", **options)
+
+
+@rule("image", "focal_seg")
+def _focal_seg(p: Params, x: Inputs) -> str:
+    forbid(p, to_onehot_y=False, weight=None)
+    gamma, how, background = p.get("gamma", 2.0), reduction(p), p.get("include_background", True)
+    alpha = _alpha(p, -1)
+    header = "logits: logit[b, c, ...], target: prob[b, c, ...]"
+    mask = None if background else "c != 0"
+    if not p.get("use_softmax"):
+        options = {"gamma": gamma, "alpha": alpha, "mask": mask, "reduce": how}
+        return objective(header, call("sigmoid_focal", logits="logits", target="target", **options))
+    return _focal_softmax(x, gamma, alpha, background, how)
+
+
+def _focal_softmax(x: Inputs, gamma: float, alpha: Any, background: bool, how: str | None) -> str:
+    """MONAI's softmax form: the mean is over all classes; alpha weighs what is not background."""
+    classes, count = x["logits"].shape[1], x["logits"][:, 0].numel()
+    x["labels"] = x.pop("target").argmax(1)
+    weights = None
+    if alpha != "none" and background:
+        weights = "class_weight"
+        x[weights] = torch.tensor([1 - alpha] + [alpha] * (classes - 1), dtype=x["logits"].dtype)
+    options = {"logits": "logits", "labels": "labels", "gamma": gamma, "class_weight": weights}
+    if background:
+        loss = call("focal", **options, reduce=how)
+        return loss if how else f"{loss}/{classes}"
+    header = "logits: logit[b, c, ...], labels: label[b, ...] < c"
+    loss = call("focal", **options, mask="c != 0", reduce="sum")
+    return objective(header, loss if how else f"{loss}/{(classes - 1) * count}")
+
+
+@rule("image", "dice_ce")
+def _dice_ce(p: Params, x: Inputs) -> str:
+    forbid(p, lambda_dice=1.0, lambda_ce=1.0, include_background=True, weight=None)
+    region = call("dice", prob=_activation(p), target="target", **_monai(p))
+    other = "cross_entropy" if x["logits"].shape[1] > 1 else "bce"
+    header = "logits: logit[b, c, ...], target: prob[b, c, ...]"
+    return objective(header, f"{region} + {call(other, logits='logits', target='target')}")
+
+
+@rule("image", "dice_focal")
+def _dice_focal(p: Params, x: Inputs) -> str:
+    forbid(p, lambda_dice=1.0, lambda_focal=1.0, include_background=True, weight=None, softmax=True)
+    region = call("dice", prob="softmax[c](logits)", target="target", **_monai(p))
+    options = {"gamma": p.get("gamma", 2.0), "alpha": "none"}
+    rows = call("sigmoid_focal", logits="logits", target="target", **options)
+    return objective("logits: logit[b, c, ...], target: prob[b, c, ...]", f"{region} + {rows}")
+
+
+# ------------------------------------------------------------------------------------------ generative
+def _real(score: str) -> str:
+    """What the generator pays for a score, and the discriminator for a real sample, in the hinge game."""
+    return f"relu(1 + {call('hinge_g', fake=score)})"
+
+
+def _fake(score: str) -> str:
+    return f"relu(1 - {call('hinge_g', fake=score)})"
+
+
+def _player(mode: str, score: str, real: bool, discriminator: bool = True, label: float = 1.0) -> str:
+    """One side of a two-player game on a batch of scores, as the usual GANLoss classes offer it."""
+    wanted = label if real else 0.0
+    match mode:
+        case "vanilla" | "nonsaturating" | "softplus":
+            return call("bce", logits=score, target=wanted)
+        case "wgan_softplus":
+            return call("bce", logits=score, target=1 if real else 0)
+        case "lsgan" | "mse":
+            return call("mse", pred=score, target=wanted)
+        case "wgan" | "wgangp":
+            return f"{'' if real else '-'}{call('hinge_g', fake=score)}"
+        case "hinge" if discriminator:
+            return _real(score) if real else _fake(score)
+        case "hinge":
+            return call("hinge_g", fake=score)
+        case _:
+            raise NotCovered(f"the game {mode}")
+
+
+@rule(
+    "generative",
+    *("gan_vanilla_real_cut", "gan_vanilla_fake_cut", "gan_lsgan_real_cut", "gan_lsgan_fake_cut"),
+    *("gan_wgan_real_cut", "gan_wgan_fake_cut", "gan_softplus_real_cut", "gan_softplus_fake_cut"),
+)
+def _gan_cut(p: Params, x: Inputs) -> str:
+    return _player(p["gan_mode"], "prediction", p["target_is_real"])
+
+
+@rule(
+    "generative",
+    *("gan_vanilla_basicsr", "gan_lsgan_basicsr", "gan_wgan_basicsr", "gan_wgan_softplus_basicsr"),
+    "gan_hinge_basicsr",
+)
+def _gan_basicsr(p: Params, x: Inputs) -> str:
+    discriminator, weight = p.get("is_disc", False), p.get("loss_weight", 1.0)
+    forbid(p, fake_label_val=0.0)
+    text = _player(p["gan_type"], "input", p["target_is_real"], discriminator, p.get("real_label_val", 1.0))
+    return text if discriminator else times(weight, text)
+
+
+@rule("generative", "gan_hinge_generator", "gan_lsgan_generator", "gan_hinge2_generator")
+def _gan_generator(p: Params, x: Inputs) -> str:
+    kind = p["loss_type"]
+    return _real("fake") if kind == "hinge2" else _player(kind, "fake", True, discriminator=False)
+
+
+@rule("generative", "gan_hinge_discriminator_real", "gan_lsgan_discriminator_real")
+def _gan_real(p: Params, x: Inputs) -> str:
+    return _player(p["loss_type"], "real", True)
+
+
+@rule("generative", "gan_hinge_discriminator_fake", "gan_lsgan_discriminator_fake")
+def _gan_fake(p: Params, x: Inputs) -> str:
+    return _player(p["loss_type"], "fake", False)
+
+
+@rule("generative", "gan_relativistic_average_generator")
+def _relativistic_generator(p: Params, x: Inputs) -> str:
+    forbid(p, gan_type="vanilla")
+    real = call("bce", logits="stop(real) - mean[j, ...](fake)", target=0)
+    fake = call("bce", logits="fake - stop(mean[i, ...](real))", target=1)
+    return objective("real: score[i, ...], fake: score[j, ...]", f"({real} + {fake})/2")
+
+
+@rule("generative", "gan_relativistic_average_discriminator")
+def _relativistic_discriminator(p: Params, x: Inputs) -> str:
+    forbid(p, gan_type="vanilla")
+    real = call("bce", logits="real - stop(mean[j, ...](fake))", target=1)
+    fake = call("bce", logits="fake - stop(mean[i, ...](real))", target=0)
+    return objective("real: score[i, ...], fake: score[j, ...]", f"({real} + {fake})/2")
+
+
+@rule("generative", "pix2pix_generator")
+def _pix2pix_generator(p: Params, x: Inputs) -> str:
+    adversarial = _player(p["gan_mode"], "pred_fake", True, discriminator=False)
+    return f"{adversarial} + {literal(p['lambda_L1'])}*{call('l1', pred='fake_B', target='real_B')}"
+
+
+@rule("generative", "pix2pix_discriminator")
+def _pix2pix_discriminator(p: Params, x: Inputs) -> str:
+    p.get("lambda_L1")
+    mode = p["gan_mode"]
+    return f"0.5*({_player(mode, 'pred_fake', False)} + {_player(mode, 'pred_real', True)})"
+
+
+@rule("generative", "cyclegan_generator")
+def _cyclegan(p: Params, x: Inputs) -> str:
+    mode, identity, a, b = p["gan_mode"], p["lambda_identity"], p["lambda_A"], p["lambda_B"]
+    pairs = (
+        (a, "recA", "realA"),
+        (b, "recB", "realB"),
+        (b * identity, "idtA", "realB"),
+        (a * identity, "idtB", "realA"),
+    )
+    cycles = [f"{literal(w)}*{call('l1', pred=u, target=v)}" for w, u, v in pairs]
+    return " + ".join([_player(mode, "dA", True), _player(mode, "dB", True), *cycles])
+
+
+@rule("generative", "hifigan_generator")
+def _hifigan_generator(p: Params, x: Inputs) -> str:
+    return " + ".join(_player("lsgan", name, True) for name in sorted(x))
+
+
+@rule("generative", "hifigan_discriminator")
+def _hifigan_discriminator(p: Params, x: Inputs) -> str:
+    return " + ".join(_player("lsgan", name, name.startswith("r")) for name in sorted(x))
+
+
+@rule("generative", "feature_matching")
+def _feature_matching(p: Params, x: Inputs) -> str:
+    forbid(p, loss="l1")
+    names = sorted(name for name in x if name.startswith("f"))
+    total = " + ".join(call("l1", pred=name, target=f"r{name[1:]}") for name in names)
+    return f"({total})/{len(names)}" if p.get("normalize") else total
+
+
+@rule("generative", "hifigan_feature_matching")
+def _hifigan_feature_matching(p: Params, x: Inputs) -> str:
+    names = sorted(name for name in x if name.startswith("g"))
+    return f"2*({' + '.join(call('l1', pred=name, target=f'r{name[1:]}') for name in names)})"
+
+
+@rule("generative", "kl_div_torch")
+def _kl_div(p: Params, x: Inputs) -> str:
+    t, how = literal(p.get("temperature", 1.0)), p.get("reduction", "batchmean")
+    loss = call(
+        "kl",
+        logits=f"logits/{t}",
+        target=f"softmax[c](target_logits/{t})",
+        reduce="sum" if how == "sum" else None,
+    )
+    if how not in ("batchmean", "mean", "sum"):
+        raise NotCovered(f"reduction {how}")
+    return f"{loss}/{x['logits'].shape[1]}" if how == "mean" else loss
+
+
+@rule("generative", "kl_soft_target")
+def _kl_soft_target(p: Params, x: Inputs) -> str:
+    t = literal(p.get("temperature", 1.0))
+    return call("cross_entropy", logits=f"output/{t}", target=f"softmax[c](target/{t})")
+
+
+ENTROPY = "cross_entropy(logits=logits, target=softmax[c](logits))"
+
+
+@rule("generative", "entropy")
+def _entropy(p: Params, x: Inputs) -> str:
+    return ENTROPY
+
+
+@rule("generative", "confidence_penalty")
+def _confidence_penalty(p: Params, x: Inputs) -> str:
+    return f"{call('ce', logits='logits', labels='labels')} - {literal(p['beta'])}*{ENTROPY}"
+
+
+@rule("generative", "log_cosh")
+def _log_cosh(p: Params, x: Inputs) -> str:
+    a, how = literal(p.get("a", 1.0)), reduction(p) or "mean"
+    cosh = f"exp({call('log_cosh', pred=f'{a}*input', target=f'{a}*target')})"
+    rows = f"log({cosh} + {literal(p.get('eps', 1e-8))})/{a}"
+    return objective("input, target: wave[b, c, t]", f"{how}[b, c](mean[t]({rows}))")
+
+
+@rule("generative", "pseudo_huber")
+def _pseudo_huber(p: Params, x: Inputs) -> str:
+    c, kind = p["huber_c"], p["loss_type"]
+    weight = f"2*{literal(c)}" if kind == "huber" else "2"
+    if kind not in ("huber", "smooth_l1"):
+        raise NotCovered(f"loss_type {kind}")
+    return f"{weight}*{_pseudo_huber_text('model_pred', 'target', c, reduction(p))}"
+
+
+@rule("generative", "l2_regularization")
+def _l2_regularization(p: Params, x: Inputs) -> str:
+    weight = literal(p["lam"] / 2 if p.get("half") else p["lam"])
+    return " + ".join(f"{weight}*{call('mse', pred=name, target=0, reduce='sum')}" for name in sorted(x))
+
+
+@rule("generative", "l2_init")
+def _l2_init(p: Params, x: Inputs) -> str:
+    names = sorted(name for name in x if not name.startswith("init_"))
+    parts = (call("mse", pred=name, target=f"init_{name}", reduce="sum") for name in names)
+    return " + ".join(f"{literal(p['lam'])}*{part}" for part in parts)
+
+
+@rule("generative", "diffusion_mse_epsilon")
+def _diffusion_epsilon(p: Params, x: Inputs) -> str:
+    forbid(p, prediction="epsilon", weight="constant")
+    return call("mse", pred="model_output", target="noise")
+
+
+@rule("generative", "diffusion_mse_x0")
+def _diffusion_x0(p: Params, x: Inputs) -> str:
+    forbid(p, prediction="x0", weight="constant")
+    return call("mse", pred="model_output", target="x_start")
+
+
+# ------------------------------------------------------------------------------------------ preferences
+def _logits(x: Inputs, reference: bool = True) -> str:
+    """How much more the policy prefers the chosen answer than the reference does."""
+    own = "policy_chosen_logps - policy_rejected_logps"
+    return f"({own} - (reference_chosen_logps - reference_rejected_logps))" if reference else f"({own})"
+
+
+def _preference(kind: str, h: str, beta: Any, smoothing: float) -> str:
+    match kind:
+        case "sigmoid" | "simpo":
+            return call("bce", logits=f"{literal(beta)}*{h}", target=1 - smoothing)
+        case "hinge":
+            return f"relu(1 + {call('hinge_g', fake=f'{literal(beta)}*{h}')})"
+        case "ipo":
+            return call("mse", pred=h, target=f"1/(2*{literal(beta)})")
+        case _:
+            raise NotCovered(f"loss_type {kind}")
+
+
+@rule("generative", "dpo", "ipo", "dpo_hinge")
+def _dpo(p: Params, x: Inputs) -> str:
+    h = _logits(x, reference=not p.get("reference_free", False))
+    return _preference(p.get("loss_type", "sigmoid"), h, p["beta"], p.get("label_smoothing", 0.0))
+
+
+@rule("generative", "cpo")
+def _cpo(p: Params, x: Inputs) -> str:
+    return _preference(p["loss_type"], _logits(x, reference=False), p["beta"], p.get("label_smoothing", 0.0))
+
+
+@rule("generative", "simpo")
+def _simpo(p: Params, x: Inputs) -> str:
+    p.get("loss_type")
+    beta, smoothing = literal(p["beta"]), p.get("label_smoothing", 0.0)
+    margin = f"{beta}*{_logits(x, reference=False)} - {literal(p['simpo_gamma'])}"
+    return call("bce", logits=margin, target=1 - smoothing)
+
+
+@rule("generative", "dpo_robust")
+def _dpo_robust(p: Params, x: Inputs) -> str:
+    p.get("loss_type")
+    h, e = f"{literal(p['beta'])}*{_logits(x)}", p.get("label_smoothing", 0.0)
+    right, wrong = call("bce", logits=h, target=1), call("bce", logits=h, target=0)
+    return f"({1 - e}*{right} - {e}*{wrong})/{1 - 2 * e}"

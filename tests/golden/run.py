@@ -1,0 +1,65 @@
+"""Runs an adapted case on a backend and compares it with what the source computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import losslang
+from tests.golden import corpus, oracle
+from tests.golden.adapters import FINITE_LIMITS, SOURCE_ROUNDING, Inputs, adapt
+from tests.golden.corpus import Arrays, Case
+
+Array = np.ndarray[Any, Any]
+Backend = Callable[[str, Inputs, list[str]], "tuple[Array, dict[str, Array]]"]
+"""Text, inputs and names of the differentiated ones to the total and the gradients."""
+
+DOMAINS = ("classification", "contrastive", "image", "generative")
+
+
+def eager(text: str, inputs: Inputs, wrt: list[str]) -> tuple[Array, dict[str, Array]]:
+    """The compiled module, run without a compiler of torch's."""
+    leaves = {name: tensor.detach().clone() for name, tensor in inputs.items()}
+    for name in wrt:
+        leaves[name].requires_grad_()
+    out = losslang.compile(text, backend="eager")(leaves)
+    out.total.backward()
+    zero = {name: np.zeros(leaves[name].shape) for name in wrt}
+    found = {name: grad.numpy() for name in wrt if (grad := leaves[name].grad) is not None}
+    return out.total.detach().numpy(), {**zero, **found}
+
+
+BACKENDS: dict[str, Backend] = {
+    "oracle": lambda text, inputs, wrt: oracle.evaluate(text, inputs, wrt),
+    "oracle-passes": lambda text, inputs, wrt: oracle.evaluate(text, inputs, wrt, passes=True),
+    "eager": eager,
+}
+
+
+def check(domain: str, case: Case, arrays: Arrays, backend: str) -> None:
+    """Compare total and gradients of a case; where the source is not finite, losslang has to be."""
+    text, inputs = adapt(domain, case, arrays)
+    value, gradients = BACKENDS[backend](text, inputs, list(case["grad_wrt"]))
+    compare(domain, case, value, arrays[case["value"]], None)
+    for name in case["grad_wrt"]:
+        compare(domain, case, gradients[name], arrays[case["grad"][name]], name)
+
+
+def compare(domain: str, case: Case, found: Array, expected: Array, wrt: str | None) -> None:
+    """One value or gradient."""
+    if not np.isfinite(expected).all():
+        what = f"{case['id']}: the {'gradient of ' + wrt if wrt else 'value'}"
+        assert (domain, case["loss"]) in FINITE_LIMITS, f"{what} of the source is not finite, and nothing says why"
+        assert np.isfinite(found).all(), f"{what} is not finite"
+        return
+    factor, _ = SOURCE_ROUNDING.get((domain, case["id"]), (1, ""))
+    loose = {key: case.get(key) for key in ("rtol", "atol", "grad_rtol", "grad_atol") if key in case}
+    corpus.assert_close({**case, **_scaled(loose, factor)}, found, expected, wrt)
+
+
+def _scaled(tolerance: Any, factor: float) -> Any:
+    if isinstance(tolerance, dict):
+        return {key: _scaled(value, factor) for key, value in tolerance.items()}
+    return tolerance * factor
