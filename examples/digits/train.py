@@ -46,7 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     console = Console()
     torch.manual_seed(config.seed)
     try:
-        objective = losslang.compile(config.objective, backend=options.backend, bind=config.bind)
+        inputs = {node.name for node in losslang.check(config.objective).inputs}
+        bind = {name: key for name, key in config.bind.items() if name in inputs}
+        objective = losslang.compile(config.objective, backend=options.backend, bind=bind)
     except losslang.LosslangError as error:
         say(console, [str(error)])
         return 2

@@ -143,7 +143,14 @@ def _parse(source: Source, rule: str, start: int, end: int) -> Any:
         text = lexical.one_line(text)
         if not text.strip():
             wanted = "a type" if rule == "type_only" else "an expression"
-            raise error("LL0102", "there is nothing here", Span(source, start, end), expected=wanted)
+            raise error(
+                "LL0102",
+                "there is nothing here",
+                Span(source, start, end),
+                expected=wanted,
+                found="an empty text" if not source.text.strip() else "comments only",
+                hint="an objective is a sum of losses: 0.5*l1 + focal(gamma=2)",
+            )
     try:
         tree = _lark().parse(text, start=rule)
     except _LayoutError as failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast as python
+import re
 import string
 import subprocess
 import sys
@@ -37,15 +38,20 @@ def problems(text: str | Source) -> tuple[Diagnostic, ...]:
 
 
 # ------------------------------------------------------------------------------------------ the corpus
+def rendered(found: tuple[Diagnostic, ...]) -> str:
+    """Without the library's own lines: they move."""
+    return re.sub(r" *--> (stdlib/\w+\.loss):.*\n.*\n.* found here", r" --> \1: ...", render(found))
+
+
 @pytest.mark.parametrize("path", ERRORS, ids=lambda path: path.stem)
 def test_errors(path: Path, update_golden: bool) -> None:
     text, _, wanted = path.read_text("utf-8").partition("\n---\n")
     found = problems(Source(path.name, text))
     assert path.name[:6] in {diagnostic.code for diagnostic in found}
     if update_golden:
-        path.write_text(f"{text}\n---\n{render(found)}\n", "utf-8")
+        path.write_text(f"{text}\n---\n{rendered(found)}\n", "utf-8")
     else:
-        assert render(found) == wanted.rstrip("\n")
+        assert rendered(found) == wanted.rstrip("\n")
 
 
 @pytest.mark.parametrize("path", ERRORS, ids=lambda path: path.stem)

@@ -397,6 +397,20 @@ def test_layout_does_not_matter() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["max", "sum", "size", "forward", "training", "input", "len"])
+def test_an_input_may_have_any_name(name: str) -> None:
+    """Also that of a function which the graph calls."""
+    batch = rows()
+    got = eager(f"l1({name}, target) + uniform(unit(z))")({**batch, name: batch["pred"]}).total
+    torch.testing.assert_close(got, eager("l1 + uniform(unit(z))")(batch).total)
+
+
+def test_conditions_are_numbers_in_functions() -> None:
+    got = eager("l1(softplus(pred > 0), target)")(rows()).total
+    positive = (rows()["pred"] > 0).float()
+    torch.testing.assert_close(got, (nn.functional.softplus(positive) - rows()["target"]).abs().mean())
+
+
 def test_rows_are_kept_where_nothing_reduces_them() -> None:
     out = eager("2*l1(reduce=none)")(rows())
     assert out.total.shape == (8, 3) and out.terms["l1"].value.shape == (8, 3)

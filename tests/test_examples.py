@@ -1,0 +1,50 @@
+"""Every example runs, as its own README says, and leaves what it promises."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DIGITS = ROOT / "examples" / "digits" / "train.py"
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    """One run of the digits example."""
+    command = [sys.executable, str(DIGITS), "--backend", "eager", *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
+
+
+def test_digits_trains_and_leaves_its_files(tmp_path: Path) -> None:
+    done = run("--epochs", "1", "--target-accuracy", "0.2", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for word in ("lpips", "focal", "infonce", "total", "test", "random, seeded feature network"):
+        assert word in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "checkpoint.pt",
+        "curves.png",
+        "objective.json",
+        "objective.py",
+    }
+    assert json.loads((tmp_path / "objective.json").read_text())["terms"] == ["lpips", "focal", "infonce"]
+
+
+def test_digits_says_when_it_misses_its_target(tmp_path: Path) -> None:
+    line = "focal(gamma=2) + infonce(tau=0.1)"
+    done = run("--epochs", "1", "--target-accuracy", "1.1", "--out", str(tmp_path), "--objective", line)
+    assert done.returncode == 1
+    assert "WARNING: test accuracy" in done.stdout
+
+
+@pytest.mark.parametrize("line", ["focla(gamma=2)", "focal(gamma=-1)"])
+def test_digits_shows_a_mistake_and_no_traceback(line: str) -> None:
+    done = run("--objective", line)
+    assert done.returncode == 2
+    assert "error[LL0" in done.stdout
+    assert "Traceback" not in done.stderr
