@@ -40,6 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RecursionError:
         print(render([Diagnostic("LL0103", "the text nests too deeply")]), file=sys.stderr)
         return 1
+    except ModuleNotFoundError as problem:
+        if problem.name != "torch":
+            raise
+        print("losslang: this needs torch, which is not installed; check, explain, list and fmt do not", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -454,15 +454,18 @@ def ir_text(text: Text, *, name: str | None = None, after: str | None = None) ->
 
 
 def latex_text(text: Text) -> str:
-    """The formula of an expression, or of every definition of a file, as LaTeX."""
+    """As LaTeX: an expression and the formula of each loss that it names, or every definition of a file."""
+    from losslang.sema.modules import LIBRARY_ONLY
     from losslang.syntax.latex import latex
 
     tree = parse(text)
-    if not isinstance(tree, ast.Module):
-        return latex(tree) + "\n"
-    formulas = (
-        item if isinstance(item, ast.Definition) else item.value for item in tree.items if not isinstance(item, ast.Use)
-    )
+    if isinstance(tree, ast.Module):
+        items = [item for item in tree.items if not isinstance(item, ast.Use)]
+        formulas = [item if isinstance(item, ast.Definition) else item.value for item in items]
+    else:
+        named = dict.fromkeys(node.name for node in ast.walk(tree) if isinstance(node, ast.Name))
+        found = [item for name in named if isinstance(item := LIBRARY_ONLY.find(name), ast.Definition)]
+        formulas = [tree, *found]
     return "\n\n".join(map(latex, formulas)) + "\n"
 
 

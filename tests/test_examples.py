@@ -10,8 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from losslang import cli
+from losslang.sema.modules import environment
+from losslang.source import Source
+from losslang.syntax import parser
+from losslang.testing import laws
+
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "examples" / "digits" / "train.py"
+LOSSES = sorted((ROOT / "examples" / "losses").glob("*.loss"))
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
@@ -48,3 +55,17 @@ def test_digits_shows_a_mistake_and_no_traceback(line: str) -> None:
     assert done.returncode == 2
     assert "error[LL0" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("path", LOSSES, ids=lambda path: path.stem)
+def test_a_file_of_losses_runs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["fmt", "--check", str(path)]) == 0
+    assert cli.main(["run", str(path), "--backend", "eager"]) == 0
+    assert "gradient norms" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", LOSSES, ids=lambda path: path.stem)
+def test_a_file_of_losses_keeps_its_word(path: Path) -> None:
+    names = environment(parser.parse_module(Source(path.name, path.read_text(encoding="utf-8"))))
+    report = laws.run(environment=names)
+    assert report.passed, str(report)

@@ -138,7 +138,10 @@ class Oracle:
             case ir.Size():
                 return np.asarray(math.prod(self.extent(node.axis)))
             case ir.Op():
-                return ELEMENTWISE[node.name](*(self.align(arg, node.axes) for arg in node.args))
+                args = [self.align(arg, node.axes) for arg in node.args]
+                if node.name == "div" and node.args[1].dtype == "int" and not node.args[1].axes:
+                    args[1] = np.maximum(args[1], 1)  # a count: the mean of nothing is 0
+                return ELEMENTWISE[node.name](*args)
             case ir.Reduce():
                 return self._reduce(node)
             case ir.Index():

@@ -288,6 +288,15 @@ def _learned(
     _check_bounds(parameter, init, bounds, span)
     lower = next((limit for op, limit in bounds if op in (">", ">=")), value.lower)
     upper = next((limit for op, limit in bounds if op in ("<", "<=")), value.upper)
+    if init in (lower, upper):
+        raise error(
+            "LL0305",
+            f"'{parameter.name}' is learned, so it must start inside its bounds",
+            span,
+            expected=" and ".join(f"{parameter.name} {op.rstrip('=')} {limit:g}" for op, limit in bounds),
+            found=f"{init:g}, where a learned value has no slope",
+            hint=f"say where it starts: {parameter.name}=auto(1.0)",
+        )
     return slot(value.key or scope.session.key(f"{scope.path}.{parameter.name}"), init, lower, upper)
 
 

@@ -163,7 +163,8 @@ def alias_lines(node: ast.Alias) -> str:
 def binding_lines(node: ast.Binding) -> str:
     """``name[axes] = expression``, indented as in a body."""
     axes = [] if node.axes is None else _axes(node.axes)
-    return _statement([node.name, *axes, " = "], _expression(node.value), 4, 8)
+    left = flat([node.name, *axes, " = "])  # kept whole: what a statement defines is read at one glance
+    return _statement([left] if len(left) < 80 else [node.name, *axes, " = "], _expression(node.value), 4, 8)
 
 
 def result_lines(node: ast.Expression) -> str:
