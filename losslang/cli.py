@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as problem:
         if problem.name != "torch":
             raise
-        print("losslang: this needs torch, which is not installed; check, explain, list and fmt do not", file=sys.stderr)
+        print(
+            "losslang: this needs torch, which is not installed; check, explain, list and fmt do not", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         return 130

@@ -108,7 +108,12 @@ def _times(g: Node, x: Node) -> Node:
 
 def _binary(x: Callable[[Node, Node], Node], y: Callable[[Node, Node], Node]) -> Rule:
     """Derivatives of a binary operation by each operand."""
-    return lambda node, g: (_times(g, x(*node.args)), _times(g, y(*node.args)))  # type: ignore[call-arg]
+
+    def rule(node: ir.Op, g: Node) -> tuple[Node | None, ...]:
+        a, b = node.args
+        return _times(g, x(a, b)), _times(g, y(a, b))
+
+    return rule
 
 
 def _unary(derivative: Callable[[Node, Node], Node]) -> Rule:

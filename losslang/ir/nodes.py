@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from losslang.ir.netspec import NetSpec
@@ -162,7 +162,7 @@ def intern(cls: type[N], args: tuple[Node, ...], axes: Axes, dtype: DType, *attr
     if found is None:
         found = cls(args, axes, dtype, *attributes)
         _table[key] = found
-    return found  # type: ignore[return-value]  # the key holds the class
+    return cast("N", found)  # the key holds the class
 
 
 def attributes(node: Node) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from torch import fx
 
 from losslang.ir import nodes as ir
 from losslang.ir.nodes import Node
+from losslang.runtime import functional
 from losslang.types import Axes, Axis
 
 Operand: TypeAlias = Any
@@ -127,6 +128,15 @@ class Emitter:
             length = self.method("size", value, dim)
             total = length if total == 1 else self.call(_mul, total, length)
         return total
+
+    def indices(self, axis: Axis, step: int = 0) -> fx.Node:
+        """0, 1, 2, ... along an axis (along one of its dimensions, where a rest axis has several)."""
+        assert self.like is not None
+        length = self.extent(axis)
+        if axis.rest:
+            value, place = self.anchors[axis.root]
+            length = self.method("size", value, place + step)
+        return self.call(functional.indices, self.like, length)
 
     def number(self, value: float | Operand) -> fx.Node:
         """A number as a tensor without dimensions."""

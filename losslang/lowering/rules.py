@@ -45,8 +45,7 @@ def lower_table(emitter: Emitter, node: ir.Table) -> Operand:
 
 def lower_iota(emitter: Emitter, node: ir.Iota) -> Operand:
     """0, 1, 2, ... on the inputs' device."""
-    assert emitter.like is not None
-    return emitter.call(functional.indices, emitter.like, emitter.extent(node.axes[0]))
+    return emitter.indices(node.axes[0])
 
 
 def lower_size(emitter: Emitter, node: ir.Size) -> Operand:
@@ -263,7 +262,7 @@ def _pick(emitter: Emitter, node: ir.Index, positions: dict[Axis, Node]) -> Oper
     x = node.args[0]
     hit: Operand = None
     for axis, position in positions.items():
-        variable = emitter.align_value(lower_iota(emitter, ops.iota(axis)), (axis,), x.axes)  # type: ignore[arg-type]
+        variable = emitter.align_value(emitter.indices(axis), (axis,), x.axes)
         same = emitter.call(operator.eq, variable, emitter.align(position, x.axes))
         hit = same if hit is None else emitter.call(torch.logical_and, hit, same)
     zero: float | bool | int = {"real": 0.0, "int": 0, "bool": False}[x.dtype]
@@ -285,11 +284,13 @@ def _gather(emitter: Emitter, node: ir.Index, positions: dict[Axis, Node]) -> Op
 
 
 def _grid(emitter: Emitter, axis: Axis, node: ir.Index) -> list[Operand]:
-    """The own variables of an axis that is kept, aligned to the result."""
-    if axis.rest:
-        raise NotImplementedError("a gather beside a rest axis")
-    variable = lower_iota(emitter, ops.iota(axis))  # type: ignore[arg-type]
-    return [emitter.align_value(variable, (axis,), node.axes)]
+    """The own variables of an axis that is kept, one for each of its dimensions, aligned to the result."""
+    rank = emitter.dims(node.axes)
+    places = emitter.places((axis,), node.axes)
+    return [
+        emitter.method("reshape", emitter.indices(axis, step), [-1] + [1] * (rank - place - 1))
+        for step, place in enumerate(places)
+    ]
 
 
 def lower_stack(emitter: Emitter, node: ir.Stack) -> Operand:
@@ -315,7 +316,7 @@ def lower_map(emitter: Emitter, node: ir.Map) -> Operand:
     elif node.name == "conv":
         x = emitter.call(functional.convolve, x, emitter.tensor(node.args[1]), dims)
     else:
-        raise NotImplementedError(node.name)
+        raise AssertionError(f"{node.name} occurs in gradients only")
     emitter.anchor(x, node.axes)
     return x
 

@@ -109,7 +109,8 @@ def _terms_of(objective: Objective) -> dict[Node, str]:
 
 def _outputs(emitter: Emitter, objective: Objective) -> None:
     """Total, then values, weights and shares; rows, where nothing reduces them, stand alone."""
-    total = emitter.tensor(objective.total)  # type: ignore[arg-type]
+    assert objective.total is not None
+    total = emitter.tensor(objective.total)
     values = [emitter.tensor(term.value) for term in objective.terms]
     weights = [emitter.tensor(weight) for weight in objective.weights]
     if any(term.value.axes for term in objective.terms):

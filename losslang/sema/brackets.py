@@ -217,7 +217,7 @@ def conditions(node: Node) -> list[Condition]:
     """A condition as its conjuncts."""
     if ops.is_op(node, "and"):
         return [c for arg in node.args for c in conditions(arg)]
-    return [] if ops.is_const(node) and node.value else [Condition(node)]  # type: ignore[attr-defined]
+    return [] if isinstance(node, ir.Const) and node.value else [Condition(node)]
 
 
 # ------------------------------------------------------------------------------------------ indexing

@@ -8,7 +8,6 @@ from losslang.diagnostics import LosslangError, error
 from losslang.ir import ops
 from losslang.ir.nodes import Const, Node
 from losslang.sema.values import (
-    NONE,
     Auto,
     Condition,
     Listed,
@@ -116,12 +115,9 @@ def operate(name: str, values: Sequence[Value], span: Span) -> Value:
     """An elementwise operation of `ops.OPS` on values."""
 
     def apply(single: list[Value]) -> Value:
-        if all(
-            isinstance(value, Static) and value is not NONE and not isinstance(value.value, str) for value in single
-        ):
-            folded = _fold(name, single)
-            if folded is not None:
-                return folded
+        folded = _fold(name, single)
+        if folded is not None:
+            return folded
         tensors = [tensor(value, span) for value in single]
         node = ops.apply(name, *(t.node for t in tensors))
         kind = _kind(name, node)
@@ -132,7 +128,11 @@ def operate(name: str, values: Sequence[Value], span: Span) -> Value:
 
 
 def _fold(name: str, values: list[Value]) -> Static | None:
-    node = ops.apply(name, *(ops.const(value.value) for value in values if isinstance(value, Static)))  # type: ignore[arg-type]
+    """The result where all values are numbers."""
+    numbers = [v.value for v in values if isinstance(v, Static) and isinstance(v.value, (bool, int, float))]
+    if len(numbers) < len(values):
+        return None
+    node = ops.apply(name, *map(ops.const, numbers))
     return Static(node.value) if isinstance(node, Const) else None
 
 

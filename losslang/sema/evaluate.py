@@ -469,10 +469,17 @@ def _auto(node: ast.Call, scope: Scope) -> Value:
                 found=argument.span.text,
                 hint="leave it out to start at the parameter's default: tau=auto",
             )
-    key, lower, upper = (given[k].value if k in given else None for k in ("key", "lower", "upper"))  # type: ignore[union-attr]
-    if key is not None:
-        return parameters.slot(str(key), init or 0.0, lower, upper)  # type: ignore[arg-type]
-    return Auto(init)
+    match given.get("key"):
+        case Static(value=str() as key):
+            return parameters.slot(key, init or 0.0, _number_of(given.get("lower")), _number_of(given.get("upper")))
+        case _:
+            return Auto(init)
+
+
+def _number_of(value: Value | None) -> float | None:
+    """The number that a value is, where it is one."""
+    known = value.value if isinstance(value, Static) else None
+    return float(known) if isinstance(known, (int, float)) else None
 
 
 MAX_WINDOW = 10_000
@@ -481,10 +488,9 @@ MAX_WINDOW = 10_000
 
 def _gaussian(node: ast.Call, scope: Scope) -> Value:
     """``gaussian(n, sigma)``: a normalised window of n samples."""
-    values = _positional(node, scope, 2)
-    if not all(isinstance(v, Static) and isinstance(v.value, (int, float)) for v in values):
-        raise error("LL0307", "gaussian takes numbers", node.span, expected="gaussian(11, 1.5)")
-    count, sigma = (float(v.value) for v in values)  # type: ignore[union-attr, arg-type]
+    count, sigma = map(_number_of, _positional(node, scope, 2))
+    if count is None or sigma is None:
+        raise error("LL0307", "gaussian takes numbers", node.span, expected="gaussian(11, 1.5)", hint="write them out")
     if not (1 <= count <= MAX_WINDOW and count == int(count) and 1e-3 <= sigma < math.inf):
         raise error(
             "LL0305",

@@ -19,7 +19,7 @@ from losslang.sema.resolve import bind, sort_of
 from losslang.sema.terms import Frame
 from losslang.source import Span
 from losslang.syntax import ast
-from losslang.types import REAL, Axis, Kind, meet
+from losslang.types import REAL, Axes, Axis, Kind, meet
 
 
 @dataclass(eq=False)
@@ -325,12 +325,12 @@ class Inputs:
         """The inputs with their axes fixed, in the order in which the text meets them, unused ones last."""
         made: dict[Var | Rest, Axis] = {}
         names: set[str] = set()
-        result: dict[str, ir.Input] = {}
-        for name, found in sorted(self.found.items(), key=lambda item: item[0] in unused):
-            row = _expanded(found.wanted.row) if found.wanted.row is not None else []
-            dims = tuple(_axis(element, made, names) for element in row)
-            result[name] = (name, found.wanted, dims)  # type: ignore[assignment]
-        return {name: _input(*parts, made, names) for name, parts in result.items()}  # type: ignore[misc]
+        dims: dict[str, Axes] = {}
+        for name in sorted(self.found, key=lambda name: name in unused):
+            row = self.found[name].wanted.row
+            dims[name] = tuple(_axis(element, made, names) for element in _expanded(row or []))
+        # a label's class axis may be that of a later input, so bounds come when all axes are named
+        return {name: _input(name, self.found[name].wanted, axes, made, names) for name, axes in dims.items()}
 
 
 _MAPS = {"softmax": "logit", "log_softmax": "logit", "sigmoid": "logit", "unit": "embed", "stop": "real"}
@@ -482,10 +482,11 @@ def unify(first: Row, second: Row) -> None:
         MismatchError: where they differ in rank or in a declared extent.
     """
     a, b = _expanded(first), _expanded(second)
-    while a and b and isinstance(a[0], Var) and isinstance(b[0], Var):
-        _unify_vars(a.pop(0), b.pop(0))  # type: ignore[arg-type]
-    while a and b and isinstance(a[-1], Var) and isinstance(b[-1], Var):
-        _unify_vars(a.pop(), b.pop())  # type: ignore[arg-type]
+    for end in (0, -1):
+        while a and b and isinstance(x := a[end], Var) and isinstance(y := b[end], Var):
+            _unify_vars(x, y)
+            a.pop(end)
+            b.pop(end)
     if not a and not b:
         return
     if len(a) == 1 and isinstance(a[0], Rest):

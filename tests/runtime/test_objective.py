@@ -386,6 +386,22 @@ def test_one_objective_takes_inputs_of_any_rank() -> None:
     )
 
 
+def test_rows_of_any_rank_are_gathered() -> None:
+    text = """
+loss rows(table: real[n, ...], ids: int[b] < n) -> [b, ...]: table[ids]^2
+
+objective main(table: real[n, ...], ids: int[b] < n): rows(table, ids)
+"""
+    objective = losslang.compile(text, backend="eager")
+    ids = torch.tensor([2, 0, 2])
+    for shape in ((4,), (4, 3), (4, 3, 2)):
+        table = torch.randn(shape, requires_grad=True)
+        out = objective(table=table, ids=ids)
+        wanted = table[ids].square().mean()
+        torch.testing.assert_close(out.total, wanted)
+        torch.testing.assert_close(*(torch.autograd.grad(total, table) for total in (out.total, wanted)))
+
+
 def test_layout_does_not_matter() -> None:
     objective = eager("mse + l1")
     dense = torch.randn(6, 4)
