@@ -445,6 +445,17 @@ def mean(x: Node, over: Iterable[Axis], mask: Node | None = None) -> Node:
 # ------------------------------------------------------------------------------------------------ indexing
 def index(x: Node, positions: Mapping[Axis, Node]) -> Node:
     """Pointwise indexing. Renamings stay where they are (they are views); picks sink to the leaves."""
+    return _index(x, positions, {})
+
+
+def _index(x: Node, positions: Mapping[Axis, Node], done: dict[Node, Node]) -> Node:
+    """`index`, each node once: ``done`` holds what the nodes met so far become under the same positions."""
+    if x not in done:
+        done[x] = _index_once(x, positions, done)
+    return done[x]
+
+
+def _index_once(x: Node, positions: Mapping[Axis, Node], done: dict[Node, Node]) -> Node:
     wanted = {a: p for a, p in positions.items() if a in x.axes and not (isinstance(p, ir.Iota) and p.axes == (a,))}
     if not wanted:
         return x
@@ -456,7 +467,7 @@ def index(x: Node, positions: Mapping[Axis, Node]) -> Node:
         return _index_leaf(x, wanted)
     match x:
         case ir.Op():
-            return apply(x.name, *(index(arg, wanted) for arg in x.args))
+            return apply(x.name, *(_index(arg, positions, done) for arg in x.args))
         case ir.Reduce() if x.monoid != "argmax":
             return _index_reduce(x, wanted)
         case ir.Stack():

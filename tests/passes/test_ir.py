@@ -188,3 +188,13 @@ def test_verify_finds_what_is_wrong() -> None:
 
 def _with(of: Objective, node: Node) -> Objective:
     return replace(of, terms=(*of.terms, ir.Term("wrong", ONE, node)), weights=(*of.weights, ONE))
+
+
+def test_a_pick_visits_shared_parts_once() -> None:
+    """Forty levels that use the level below three times: as a tree, more parts than there are atoms in a gram."""
+    value = X
+    for _ in range(40):
+        value = apply("add", apply("mul", value, value), value)
+    picked = index(value, {C: L})
+    assert picked.axes == (ROW,)
+    assert len(topological([picked])) < 200
