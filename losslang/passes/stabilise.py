@@ -123,10 +123,10 @@ def _guard_excluded(node: Node) -> Node | None:
     """What a filter or branch excludes is computed from harmless numbers: its derivative is finite."""
     match node:
         case ir.Reduce(args=(x, mask)):
-            guarded = _guard(x, mask, {})
+            guarded = _guard(x, mask)
             return None if guarded is x else reduce(node.monoid, guarded, node.over, mask)
         case ir.Op(name="where", args=(mask, x, y)):
-            safe_x, safe_y = _guard(x, mask, {}), _guard(y, apply("not", mask), {})
+            safe_x, safe_y = _guard(x, mask), _guard(y, apply("not", mask))
             return None if safe_x is x and safe_y is y else apply("where", mask, safe_x, safe_y)
         case _:
             return None
@@ -147,18 +147,32 @@ _SINGULAR: dict[str, tuple[int, float]] = {
 }
 
 
-def _guard(node: Node, mask: Node, seen: dict[Node, Node]) -> Node:
+def _guard(node: Node, mask: Node) -> Node:
     """The elementwise expression with its singular operands replaced where the mask does not hold."""
-    if not isinstance(node, ir.Op) or isinstance(mask, ir.Const):
-        return node
-    if node in seen:
-        return seen[node]
-    args = [_guard(arg, mask, seen) for arg in node.args] if len(seen) < 200 else list(node.args)
-    place, harmless = _SINGULAR.get(node.name, (-1, 0.0))
-    if place >= 0 and args[place].axes and not _already(args[place], mask):
-        args[place] = apply("where", mask, args[place], const(harmless))
-    seen[node] = rebuild(node, tuple(args))
-    return seen[node]
+    done: dict[Node, Node] = {}
+    for part in _elementwise(node) if not isinstance(mask, ir.Const) else ():
+        args = [done.get(arg, arg) for arg in part.args]
+        place, harmless = _SINGULAR.get(part.name, (-1, 0.0))
+        if place >= 0 and args[place].axes and not _already(args[place], mask):
+            args[place] = apply("where", mask, args[place], const(harmless))
+        done[part] = rebuild(part, tuple(args))
+    return done.get(node, node)
+
+
+def _elementwise(root: Node) -> list[ir.Op]:
+    """The real-valued operations from a node down to what is no operation, operands first; conditions are left out."""
+    done: dict[ir.Op, None] = {}
+    stack: list[tuple[Node, bool]] = [(root, False)]
+    while stack:
+        node, expanded = stack.pop()
+        if not isinstance(node, ir.Op) or node.dtype != "real" or node in done:
+            continue
+        if expanded:
+            done[node] = None
+        else:
+            stack.append((node, True))
+            stack += [(arg, False) for arg in node.args]
+    return list(done)
 
 
 def _already(node: Node, mask: Node) -> bool:
