@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -62,6 +63,18 @@ Axes: TypeAlias = tuple[Axis, ...]
 def ordered(axes: set[Axis] | frozenset[Axis]) -> Axes:
     """Axes in the one order that all values use."""
     return tuple(sorted(axes, key=lambda axis: axis.key))
+
+
+def places(over: Sequence[Axis], axes: Axes, rank: Callable[[Axis], int]) -> list[int]:
+    """Which dimensions of a value with ``axes`` belong to those of ``over``; ``rank`` counts an axis's dimensions."""
+    found: list[int] = []
+    place = 0
+    for axis in axes:
+        width = rank(axis)
+        if axis in over:
+            found += range(place, place + width)
+        place += width
+    return found
 
 
 # -------------------------------------------------------------------------------------------- kinds

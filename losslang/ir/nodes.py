@@ -171,8 +171,12 @@ def attributes(node: Node) -> tuple[Any, ...]:
 
 
 # -------------------------------------------------------------------------------------------- traversal
-def topological(roots: Iterable[Node]) -> list[Node]:
-    """Every node once, operands first; iterative, so depth is no limit."""
+def _all_operands(node: Node) -> tuple[Node, ...]:
+    return node.args
+
+
+def topological(roots: Iterable[Node], operands: Callable[[Node], tuple[Node, ...]] = _all_operands) -> list[Node]:
+    """Every node once, operands first; iterative, so depth is no limit. ``operands`` says where to go from a node."""
     done: dict[Node, None] = {}
     stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(list(roots))]
     while stack:
@@ -183,7 +187,7 @@ def topological(roots: Iterable[Node]) -> list[Node]:
             done[node] = None
             continue
         stack.append((node, True))
-        stack.extend((arg, False) for arg in reversed(node.args) if arg not in done)
+        stack.extend((arg, False) for arg in reversed(operands(node)) if arg not in done)
     return list(done)
 
 

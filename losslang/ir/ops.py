@@ -97,8 +97,6 @@ MONOIDS: dict[str, float] = {
 # (a name with ``_t`` is the transpose: it takes the derived axes back to their parents)
 MAPS: dict[str, tuple[str, ...]] = {"conv": (), "conv_t": (), "diff": (), "diff_t": ()}
 
-BOOLEAN = ("eq", "ne", "lt", "le", "and", "or", "not")
-
 
 LARGEST_WHOLE = 2**53
 """A whole number beyond it is real: no tensor of integers holds it, and a double rounds it."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import NetSpec
 from losslang.ir.nodes import Node
-from losslang.types import Axes, Axis
+from losslang.types import Axes, Axis, places
 
 Array: TypeAlias = NDArray[Any]
 Network: TypeAlias = Callable[[Array], Sequence[Array]]
@@ -113,14 +113,7 @@ class Oracle:
 
     def places(self, over: Axes, axes: Axes) -> tuple[int, ...]:
         """The positions of axes among the dimensions of a value."""
-        found: list[int] = []
-        place = 0
-        for axis in axes:
-            width = self.rank(axis)
-            if axis in over:
-                found += range(place, place + width)
-            place += width
-        return tuple(found)
+        return tuple(places(over, axes, self.rank))
 
     # ------------------------------------------------------------------------------------- values
     def _value(self, node: Node) -> Array:

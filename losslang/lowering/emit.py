@@ -12,7 +12,7 @@ from torch import fx
 from losslang.ir import nodes as ir
 from losslang.ir.nodes import Node
 from losslang.runtime import functional
-from losslang.types import Axes, Axis
+from losslang.types import Axes, Axis, places
 
 Operand: TypeAlias = Any
 """An fx node, or a Python number where the value is known or an extent."""
@@ -68,14 +68,7 @@ class Emitter:
 
     def places(self, over: Sequence[Axis], axes: Axes) -> list[int]:
         """The dimensions of axes within a value's dimensions."""
-        found: list[int] = []
-        place = 0
-        for axis in axes:
-            width = self.rank(axis)
-            if axis in over:
-                found += range(place, place + width)
-            place += width
-        return found
+        return places(over, axes, self.rank)
 
     def dims(self, axes: Axes) -> int:
         """How many dimensions a value with these axes has."""

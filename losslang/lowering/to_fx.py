@@ -73,20 +73,11 @@ def _placeholders(emitter: Emitter, objective: Objective) -> None:
 
 def _needed(objective: Objective) -> list[Node]:
     """The nodes to emit, operands first; the product inside a contraction is not one of them."""
-    done: dict[Node, None] = {}
-    stack = [(root, False) for root in reversed(_roots(objective))]
-    while stack:
-        node, expanded = stack.pop()
-        if node in done:
-            continue
-        if expanded:
-            done[node] = None
-            continue
-        stack.append((node, True))
-        product = isinstance(node, ir.Reduce) and is_contraction(node)
-        args = node.args[0].args if product else node.args
-        stack += [(arg, False) for arg in reversed(args)]
-    return list(done)
+    return ir.topological(_roots(objective), _emitted_operands)
+
+
+def _emitted_operands(node: Node) -> tuple[Node, ...]:
+    return node.args[0].args if isinstance(node, ir.Reduce) and is_contraction(node) else node.args
 
 
 def _roots(objective: Objective) -> list[Node]:

@@ -161,18 +161,12 @@ def _guard(node: Node, mask: Node) -> Node:
 
 def _elementwise(root: Node) -> list[ir.Op]:
     """The real-valued operations from a node down to what is no operation, operands first; conditions are left out."""
-    done: dict[ir.Op, None] = {}
-    stack: list[tuple[Node, bool]] = [(root, False)]
-    while stack:
-        node, expanded = stack.pop()
-        if not isinstance(node, ir.Op) or node.dtype != "real" or node in done:
-            continue
-        if expanded:
-            done[node] = None
-        else:
-            stack.append((node, True))
-            stack += [(arg, False) for arg in node.args]
-    return list(done)
+    found = ir.topological([root], lambda node: node.args if _is_real_op(node) else ())
+    return [node for node in found if isinstance(node, ir.Op) and _is_real_op(node)]
+
+
+def _is_real_op(node: Node) -> bool:
+    return isinstance(node, ir.Op) and node.dtype == "real"
 
 
 def _already(node: Node, mask: Node) -> bool:

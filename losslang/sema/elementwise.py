@@ -19,7 +19,7 @@ from losslang.sema.values import (
     scalar,
 )
 from losslang.source import Span
-from losslang.types import BOOL, INT, REAL, Axes, Kind
+from losslang.types import BOOL, INT, REAL, Kind
 
 FUNCTIONS: dict[str, int] = {
     "exp": 1,
@@ -168,8 +168,3 @@ def _clash(span: Span) -> LosslangError:
         expected="values that are defined for the same elements",
         hint="reduce each of them first, as in mean[i, j](a) + mean[i, j](b)",
     )
-
-
-def shape(node: Node, order: Axes, like: Tensor, kind: Kind = REAL) -> Tensor:
-    """A new value with the domain of another."""
-    return Tensor(node, order, like.domain, kind)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from losslang.diagnostics import Label, LosslangError, did_you_mean, error
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema.modules import Environment
-from losslang.sema.resolve import MODIFIERS, Sort
+from losslang.sema.resolve import Sort
 from losslang.sema.values import Value
 from losslang.source import Span
 from losslang.syntax import ast
@@ -407,8 +407,3 @@ def _give(value: ast.Expression, arguments: tuple[ast.Argument, ...], environmen
             return replace(value, operand=_give(value.operand, arguments, environment))
         case _:
             return value
-
-
-def modifier(name: str) -> bool:
-    """Whether a keyword is one of those that every loss takes."""
-    return name in MODIFIERS

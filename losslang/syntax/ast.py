@@ -338,21 +338,6 @@ def walk(node: Node) -> Iterator[Node]:
         waiting.extend(reversed(children(current)))
 
 
-def flatten_sum(node: Expression) -> list[tuple[str, Expression]]:
-    """The terms of a sum with their signs, bracketed sums inside it and minus signs resolved; iterative."""
-    terms: list[tuple[str, Expression]] = []
-    waiting: list[tuple[str, Expression]] = [("+", node)]
-    while waiting:
-        sign, current = waiting.pop()
-        if isinstance(current, Sum):
-            waiting.extend((_times(sign, inner), term) for inner, term in reversed(current.terms))
-        elif isinstance(current, Unary) and current.op == "-":
-            waiting.append((_times(sign, "-"), current.operand))
-        else:
-            terms.append((sign, current))
-    return terms
-
-
 def depth(node: Node) -> int:
     """How many levels of nodes there are; iterative."""
     deepest, waiting = 0, [(node, 1)]
@@ -361,10 +346,6 @@ def depth(node: Node) -> int:
         deepest = max(deepest, level)
         waiting.extend((child, level + 1) for child in children(current))
     return deepest
-
-
-def _times(left: str, right: str) -> str:
-    return "+" if left == right else "-"
 
 
 @cache
