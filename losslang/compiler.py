@@ -90,9 +90,10 @@ def compile(
             expected="inductor or eager",
             hint=did_you_mean(backend, ("inductor", "eager")),
         )
+    source = source_of(text)
     return build(
-        check(text, name=name),
-        source_of(text).text,
+        check(source, name=name),
+        source.text,
         bind=bind,
         backend=backend,
         validate=validate,

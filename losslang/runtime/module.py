@@ -112,28 +112,34 @@ class Signature:
 
 
 class Slots(nn.Module):
-    """The learned numbers of one term, each a parameter without dimensions."""
+    """The learned numbers, each a parameter without dimensions, held under the names in its key.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.children_by_name: dict[str, Slots] = {}
+    A key is ``term.parameter``; any name is allowed in it, also ``train``.
+    """
 
-    def place(self, path: Sequence[str]) -> Slots:
-        """The holder at a path of names, made where it is missing. Any name is allowed, also ``train``."""
+    def put(self, key: str, value: Tensor) -> None:
+        """A new parameter under a key."""
+        *path, name = key.split(".")
         holder = self
-        for name in path:
-            if name not in holder.children_by_name:
-                child = Slots()
-                holder._modules[name] = child
-                holder.children_by_name[name] = child
-            holder = holder.children_by_name[name]
-        return holder
+        for step in path:
+            holder._modules.setdefault(step, Slots())
+            holder = holder._holder(step)
+        holder._parameters[name] = nn.Parameter(value)
 
-    def put(self, name: str, value: Tensor) -> nn.Parameter:
-        """A new parameter of this holder."""
-        parameter = nn.Parameter(value)
-        self._parameters[name] = parameter
+    def __getitem__(self, key: str) -> nn.Parameter:
+        """The parameter under a key."""
+        *path, name = key.split(".")
+        holder = self
+        for step in path:
+            holder = holder._holder(step)
+        parameter = holder._parameters[name]
+        assert parameter is not None
         return parameter
+
+    def _holder(self, name: str) -> Slots:
+        held = self._modules[name]
+        assert isinstance(held, Slots)
+        return held
 
 
 def _full_precision(device: str) -> AbstractContextManager[object]:
@@ -193,8 +199,7 @@ class Objective(nn.Module):
         self._values_checked = False
         self.terms = Slots()
         for spec in self._slot_specs:
-            *path, name = spec.key.split(".")
-            self.terms.place(path).put(name, torch.tensor(spec.init))
+            self.terms.put(spec.key, torch.tensor(spec.init))
         checks.check_bind(self.bind, signature.inputs)
 
     def forward(self, batch: Mapping[str, Tensor] | None = None, /, *others: object, **tensors: Tensor) -> Output:
@@ -263,13 +268,7 @@ class Objective(nn.Module):
         return True
 
     def _slot_values(self, like: Tensor) -> list[Tensor]:
-        values: list[Tensor] = []
-        for spec in self._slot_specs:
-            *path, name = spec.key.split(".")
-            parameter = self.terms.place(path)._parameters[name]
-            assert parameter is not None
-            values.append(parameter if parameter.device == like.device else parameter.to(like.device))
-        return values
+        return [self.terms[spec.key].to(like.device) for spec in self._slot_specs]
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy makes its programs anew; what it learned and what was checked goes along."""
@@ -277,13 +276,7 @@ class Objective(nn.Module):
 
     def learned(self) -> dict[str, float]:
         """The learned numbers in the user's terms (a temperature, not its logarithm), by key."""
-        found: dict[str, float] = {}
-        for spec in self._slot_specs:
-            *path, name = spec.key.split(".")
-            parameter = self.terms.place(path)._parameters[name]
-            assert parameter is not None
-            found[spec.key] = spec.read(parameter.detach().item())
-        return found
+        return {spec.key: spec.read(self.terms[spec.key].detach().item()) for spec in self._slot_specs}
 
     def extra_repr(self) -> str:
         """Source, inputs, terms and what is learned."""

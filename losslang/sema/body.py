@@ -62,19 +62,7 @@ def _filters(definition: ast.Definition) -> list[ast.Expression]:
 
 def indices(expression: ast.Expression) -> list[ast.Index]:
     """Every index expression inside, in order of the text."""
-    found: list[ast.Index] = []
-    stack: list[object] = [expression]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.Index):
-            found.append(node)
-        if isinstance(node, ast.Node):
-            for name in type(node).__dataclass_fields__:
-                value = getattr(node, name)
-                stack += value if isinstance(value, tuple) else [value]
-        elif isinstance(node, tuple):
-            stack += node
-    return sorted(found, key=lambda node: node.span.start)
+    return [node for node in ast.walk(expression) if isinstance(node, ast.Index)]
 
 
 def bind_value(binding: ast.Binding, scope: Scope) -> Value:

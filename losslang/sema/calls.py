@@ -105,8 +105,7 @@ def _call(
             if implicit is not None:
                 values[parameter.name] = implicit
     spans = {name: expression.span for name, expression in bound.items()}
-    over = [(item, scope) for item in bracket]
-    return _lifted(Request(function, values, spans, span, tuple(over), dict(modifiers)), scope)
+    return _lifted(Request(function, values, spans, span, tuple(bracket), dict(modifiers)), scope)
 
 
 def needs_input(parameter: ast.Parameter) -> bool:
@@ -159,7 +158,7 @@ def _call_once(request: Request, caller: Scope) -> Rows:
     _check_some_tensor(request, scope)
     modifiers = evaluate_modifiers(request, scope, caller)
     rows = evaluate_body(definition, scope)
-    return finish(rows, modifiers, definition, scope, request.span)
+    return finish(rows, modifiers, request.span)
 
 
 def _check_some_tensor(request: Request, scope: Scope) -> None:
@@ -205,7 +204,7 @@ def _bind_axis_parameters(request: Request, scope: Scope, caller: Scope) -> None
     first = next((v for v in request.values.values() if isinstance(v, Tensor) and v.order), None)
     if first is None:
         return
-    items = [item for item, _ in request.bracket]
+    items = request.bracket
     whole = bracket_axes(items, first.order, caller)
     if len(names) == 1:
         declare(names[0] or "", whole, scope)

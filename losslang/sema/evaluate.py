@@ -243,8 +243,7 @@ def _call(node: ast.Call, scope: Scope) -> Value:
         case ast.Index(base=ast.Name(name=name)):
             return _bracket_call(name, node.callee, node, scope)
         case ast.Call():
-            inner = _network_or_function(node.callee, scope)
-            return _apply(inner, node, scope)
+            return _apply(evaluate(node.callee, scope), node, scope)
         case _:
             raise error(
                 "LL0307",
@@ -252,10 +251,6 @@ def _call(node: ast.Call, scope: Scope) -> Value:
                 node.callee.span,
                 expected="a name and its arguments: ssim(win=7)",
             )
-
-
-def _network_or_function(callee: ast.Call, scope: Scope) -> Value:
-    return evaluate(callee, scope)
 
 
 def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from losslang.diagnostics import did_you_mean, error
 from losslang.ir import ops
-from losslang.sema.brackets import conjunction, split_domain
-from losslang.sema.elementwise import tensor
+from losslang.sema.brackets import conjunction
+from losslang.sema.elementwise import operate, tensor
 from losslang.sema.parameters import Request
 from losslang.sema.scope import Scope
 from losslang.sema.values import Condition, Static, Tensor, Value, describe
@@ -26,7 +26,7 @@ class Rows:
 
 
 def evaluate_modifiers(request: Request, scope: Scope, caller: Scope) -> dict[str, Value]:
-    """Evaluate the modifiers; ``mask`` and ``ignore`` become conditions on the arguments."""
+    """``reduce`` and ``weight``, evaluated; ``mask`` and ``ignore`` become conditions on the arguments."""
     found: dict[str, Value] = {}
     for name, expression in request.modifiers.items():
         if name == "reduce":
@@ -35,17 +35,18 @@ def evaluate_modifiers(request: Request, scope: Scope, caller: Scope) -> dict[st
             _ignore(caller.session.evaluate(expression, caller), scope, expression.span)
         else:
             value = tensor(caller.session.evaluate(expression, caller), expression.span)
-            found[name] = value
             if name == "mask":
                 _mask(value, scope, expression.span)
+            else:
+                found[name] = value
     return found
 
 
 def _reduction(expression: ast.Expression) -> Static:
-    if isinstance(expression, ast.Name) and expression.name in ("mean", "sum", "none"):
-        return Static(expression.name)
     choices = ("mean", "sum", "none")
     given = expression.name if isinstance(expression, ast.Name) else ""
+    if given in choices:
+        return Static(given)
     raise error(
         "LL0308",
         "this is no reduction",
@@ -109,13 +110,11 @@ def _mask(mask: Tensor, scope: Scope, span: Span) -> None:
         )
 
 
-def finish(rows: Rows, modifiers: dict[str, Value], definition: ast.Definition, scope: Scope, span: Span) -> Rows:
+def finish(rows: Rows, modifiers: dict[str, Value], span: Span) -> Rows:
     """The rows under the modifiers: weighed by ``weight``, with the reduction that ``reduce`` names."""
     value = rows.value
     weight = modifiers.get("weight")
     if weight is not None:
-        from losslang.sema.elementwise import operate
-
         value = operate("mul", [value, weight], span)
     reduction = modifiers.get("reduce")
     how = reduction.value if isinstance(reduction, Static) else "mean"
@@ -125,8 +124,7 @@ def finish(rows: Rows, modifiers: dict[str, Value], definition: ast.Definition, 
 def reduced(rows: Rows, span: Span) -> Tensor:
     """The rows of a loss as one number: their mean, divided by the normaliser where it has one, or their sum."""
     x = tensor(rows.value, span)
-    inner, outer = split_domain(x.domain, x.order)
-    mask = conjunction([c.node for c in (*inner, *outer)])
+    mask = conjunction([condition.node for condition in x.domain])
     if rows.reduce == "none":
         return replace(x, node=x.node if mask is None else ops.apply("where", mask, x.node, ops.const(0.0)), domain=())
     normaliser = rows.normaliser

@@ -90,7 +90,7 @@ class Request:
     values: dict[str, Value]
     spans: dict[str, Span]
     span: Span
-    bracket: tuple[tuple[ast.Expression | ast.Rest | ast.NamedIndex, Scope], ...]
+    bracket: tuple[ast.Expression | ast.Rest | ast.NamedIndex, ...]
     modifiers: dict[str, ast.Expression]
 
     def place(self, name: str) -> Span:

@@ -116,9 +116,7 @@ def _references(part: object) -> set[str]:
             case ast.Call(callee=ast.Name(name="last")):
                 pass
             case ast.Node():
-                stack += [getattr(node, name) for name in type(node).__dataclass_fields__ if name != "span"]
-            case tuple():
-                stack += node  # pyright: ignore[reportUnknownArgumentType]
+                stack += ast.children(node)
             case _:
                 pass
     return found
