@@ -80,7 +80,7 @@ def _tensor(spec: InputSpec, generator: torch.Generator) -> Tensor:
     axes = [dim for dim in spec.dims if not dim.rest]
     shape = [dim.size if dim.size is not None else extent(dim.name) for dim in axes]
     if spec.dtype == "int":
-        top = extent(spec.bound) if spec.bound is not None else 4
+        top = spec.classes or (extent(spec.bound) if spec.bound is not None else 4)
         return torch.randint(0, top, shape, generator=generator)
     if spec.dtype == "bool":
         return torch.rand(shape, generator=generator) > 0.5

@@ -220,6 +220,7 @@ def signature(objective: ir.Objective) -> Signature:
             node.kind.dtype,
             node.kind.range,
             bound,
+            None if node.bound is None else node.bound.root.size,
             _ignored(objective, node),
         )
 

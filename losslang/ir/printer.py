@@ -42,9 +42,16 @@ def print_objective(objective: Objective) -> str:
     bindings = text.bindings()
     value = _piped(_terms(objective, text), objective, text)
     parameters = tuple(ast.Parameter(node.name, _type(node, text.names)) for node in objective.inputs)
+    axes = tuple(ast.Axis(axis.name, axis.size) for axis in _sized_bounds(objective.inputs))
     return printer.print_definition(
-        ast.Definition("objective", objective.name, (), parameters, None, None, tuple(bindings), value)
+        ast.Definition("objective", objective.name, axes, parameters, None, None, tuple(bindings), value)
     )
+
+
+def _sized_bounds(inputs: Sequence[ir.Input]) -> list[Axis]:
+    """Axes of known extent that labels index and no input has."""
+    bounds = [node.bound for node in inputs if node.bound is not None and node.bound.size is not None]
+    return [axis for axis in dict.fromkeys(bounds) if all(axis not in node.dims for node in inputs)]
 
 
 def _own_weights(objective: Objective) -> tuple[Node, ...]:

@@ -33,6 +33,8 @@ class InputSpec:
     range: tuple[float, float] | None = None
     bound: str | None = None
     """For labels: the axis whose extent they are below."""
+    classes: int | None = None
+    """For labels: that extent, where it is known before the first call."""
     ignore: tuple[int, ...] = ()
     """Label values that mean "no label"."""
 
@@ -236,8 +238,9 @@ def check_values(inputs: Sequence[InputSpec], keys: Sequence[str], tensors: Sequ
     for spec, key, tensor in zip(inputs, keys, tensors, strict=True):
         if tensor.numel() == 0 or tensor.is_meta:
             continue
-        if spec.bound is not None and spec.bound in extents:
-            _check_labels(spec, key, tensor, extents[spec.bound])
+        classes = extents.get(spec.bound or "", spec.classes)
+        if classes is not None:
+            _check_labels(spec, key, tensor, classes)
         elif spec.kind == "prob":
             hint = "apply softmax[c](...) or sigmoid(...) if these are logits"
             _check_between(key, tensor, 0.0, 1.0, 1e-3, spec, hint)

@@ -14,8 +14,8 @@ from losslang.sema.parameters import (
     Request,
     argument,
     bound_value,
-    declare,
     default_of,
+    extent,
     group_count,
     takes_list,
     type_text,
@@ -92,11 +92,14 @@ def _call(
         evaluated[id(expression)] = scope.session.evaluate(expression, scope)
         return sort_of_value(evaluated[id(expression)])
 
-    bound, modifiers = bind(open_definition, arguments, sort, modifiers=definition.keyword == "loss")
+    bound = bind(open_definition, arguments, sort, modifiers=definition.keyword == "loss")
+    sizes = dict(function.sizes)
+    for name, expression in bound.sizes.items():
+        sizes[name] = extent(name, expression, scope)
     values = dict(given)
     for parameter in definition.parameters:
-        if parameter.name in bound:
-            expression = bound[parameter.name]
+        if parameter.name in bound.values:
+            expression = bound.values[parameter.name]
             values[parameter.name] = (
                 evaluated[id(expression)] if id(expression) in evaluated else argument(parameter, expression, scope)
             )
@@ -104,8 +107,8 @@ def _call(
             implicit = scope.implicit(parameter.name)
             if implicit is not None:
                 values[parameter.name] = implicit
-    spans = {name: expression.span for name, expression in bound.items()}
-    return _lifted(Request(function, values, spans, span, tuple(bracket), dict(modifiers)), scope)
+    spans = {name: expression.span for name, expression in bound.values.items()}
+    return _lifted(Request(function, values, spans, span, tuple(bracket), bound.modifiers, sizes), scope)
 
 
 def needs_input(parameter: ast.Parameter) -> bool:
@@ -140,25 +143,38 @@ def _lifted(request: Request, scope: Scope) -> Rows:
 def _call_once(request: Request, caller: Scope) -> Rows:
     definition, environment = request.function.definition, request.function.environment
     path = f"{caller.path}.{definition.name}" if caller.implicit is None else caller.path
-    scope = Scope(environment, caller.session, path)
+    scope = Scope(environment, caller.session, path, sizes=request.sizes)
     scope.foreign = _foreign(request)
     _bind_axis_parameters(request, scope, caller)
-    later: list[ast.Parameter] = []
+    given = [p for p in definition.parameters if p.name in request.values]
+    for parameter in sorted(given, key=lambda p: _is_label(request.values[p.name]) and sort_of(p) == "tensor"):
+        scope.values[parameter.name] = bound_value(parameter, request.values[parameter.name], request, scope)
+    _make_axes(definition, scope)
     for parameter in definition.parameters:
-        value = request.values.get(parameter.name)
-        if value is None or _is_label(value) and sort_of(parameter) == "tensor":
-            later.append(parameter)
-        else:
-            scope.values[parameter.name] = bound_value(parameter, value, request, scope)
-    for parameter in later:
-        value = request.values.get(parameter.name)
-        if value is None:
+        if parameter.name not in request.values:
             value = default_of(parameter, request, scope)
-        scope.values[parameter.name] = bound_value(parameter, value, request, scope)
+            scope.values[parameter.name] = bound_value(parameter, value, request, scope)
     _check_some_tensor(request, scope)
     modifiers = evaluate_modifiers(request, scope, caller)
     rows = evaluate_body(definition, scope)
     return finish(rows, modifiers, request.span)
+
+
+def _make_axes(definition: ast.Definition, scope: Scope) -> None:
+    """Axes whose extent the call gives, and that no argument has: ``old[n, d]`` of a queue.
+
+    What a stack or a range makes is made there.
+    """
+    bindings = [b for b in definition.bindings if b.axes is not None]
+    own = {
+        axis.name
+        for binding in bindings
+        for axis in (binding.axes.axes if binding.axes is not None else ())
+        if axis.bound is not None or isinstance(binding.value, ast.ListOf)
+    }
+    for name, given in scope.sizes.items():
+        if name not in scope.axes and name not in own:
+            scope.stacked(name, given.size)
 
 
 def _check_some_tensor(request: Request, scope: Scope) -> None:
@@ -207,7 +223,7 @@ def _bind_axis_parameters(request: Request, scope: Scope, caller: Scope) -> None
     items = request.bracket
     whole = bracket_axes(items, first.order, caller)
     if len(names) == 1:
-        declare(names[0] or "", whole, scope)
+        scope.declare(names[0] or "", whole)
         return
     if len(names) < len(items):
         raise error(
@@ -217,7 +233,7 @@ def _bind_axis_parameters(request: Request, scope: Scope, caller: Scope) -> None
             found=f"{len(items)} axes",
         )
     for name, item in zip(names, items, strict=False):
-        declare(name or "", bracket_axes([item], first.order, caller), scope)
+        scope.declare(name or "", bracket_axes([item], first.order, caller))
 
 
 def _declared_names(definition: ast.Definition) -> list[str | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from losslang.diagnostics import LosslangError, at_call, did_you_mean, error
 from losslang.ir import nodes as ir
@@ -34,6 +35,8 @@ class Program:
     name: str
     environment: Environment
     expression: ast.Expression
+    axes: tuple[ast.Axis, ...] = ()
+    """Axes with their extents: ``objective main[c=10](labels: label[b] < c)``."""
     parameters: tuple[ast.Parameter, ...] = ()
     bindings: tuple[ast.Binding, ...] = ()
 
@@ -55,7 +58,7 @@ def program(source: Source, name: str | None = None) -> Program:
     chosen = found.get(name) if name is not None else next(iter(found.values())) if len(found) == 1 else None
     if chosen is None:
         raise _no_objective(source, name, list(found))
-    return Program(chosen.name, env, chosen.value, chosen.parameters, chosen.bindings)
+    return Program(chosen.name, env, chosen.value, chosen.axes, chosen.parameters, chosen.bindings)
 
 
 def _no_objective(source: Source, name: str | None, found: list[str]) -> LosslangError:
@@ -107,8 +110,7 @@ def _elaborate(text: Program) -> ir.Objective:
     plan = Plan(frame)
     plan.add(_expanded(text.expression, frame))
     found = _inputs(text, frame, plan)
-    inputs = found.resolve()
-    objective = _objective(text, frame, plan, inputs)
+    objective = _settled(found, frame, lambda inputs, session: _objective(text, frame, plan, inputs, session))
     if not objective.inputs:
         raise error(
             "LL0401",
@@ -117,13 +119,35 @@ def _elaborate(text: Program) -> ir.Objective:
             expected="a loss of a tensor that each call brings",
             hint="leave tensors out and they become inputs: l1 is l1(pred, target)",
         )
+    inputs = found.resolve()
     unused = {name for name, node in inputs.items() if node not in objective.inputs}
     # axes are numbered as the inputs come: an input that nothing uses may not count
-    return _objective(text, frame, plan, found.resolve(unused)) if unused else objective
+    again = Session(evaluate, frame.sort)
+    return _objective(text, frame, plan, found.resolve(unused), again) if unused else objective
 
 
-def _objective(text: Program, frame: Frame, plan: Plan, inputs: dict[str, ir.Input]) -> ir.Objective:
-    session = Session(evaluate, frame.sort)
+R = TypeVar("R")
+
+
+def _settled(found: Inputs, frame: Frame, run: Callable[[dict[str, ir.Input], Session], R]) -> R:
+    """What an elaboration gives once it has said nothing new about the extents of the inputs' axes.
+
+    Calls give some (``proxy_anchor(c=100)``), and an input's axis has its extent from the start.
+    """
+    while True:
+        inputs, session = found.resolve(), Session(evaluate, frame.sort)
+        try:
+            result = run(inputs, session)
+        except LosslangError:
+            if not session.extents:
+                raise
+        else:
+            if not session.extents:
+                return result
+        found.fix(session.extents)
+
+
+def _objective(text: Program, frame: Frame, plan: Plan, inputs: dict[str, ir.Input], session: Session) -> ir.Objective:
     scope = _root(frame, inputs, session)
     if any(piped.pipe.name == EXPLICIT for piped in plan.piped):
         _show_terms(plan, scope)
@@ -167,7 +191,7 @@ def _expanded(expression: ast.Expression, frame: Frame) -> ast.Expression:
 
 def _inputs(text: Program, frame: Frame, plan: Plan) -> Inputs:
     found = Inputs(frame)
-    found.declare(text.parameters)
+    found.declare(text.parameters, text.axes)
     _all(plan.parts, lambda part: found.collect(part.body))
     return found
 
@@ -366,8 +390,7 @@ def value_of(expression: ast.Expression, environment: Environment, declared: Seq
     found = Inputs(frame)
     found.declare(tuple(declared))
     found.collect(body)
-    inputs = found.resolve()
-    rows = _rows(body, _root(frame, inputs, Session(evaluate, frame.sort)))
+    inputs, rows = _settled(found, frame, lambda inputs, session: (inputs, _rows(body, _root(frame, inputs, session))))
     value = tensor(rows.value, body.span)
     present = conjunction([condition.node for condition in value.domain])
     return Alone(value, present, modifiers.reduced(rows, body.span).node, inputs)

@@ -6,7 +6,7 @@ undetermined (``...``) stays a rest axis, fixed by the rank of the first batch.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -86,8 +86,12 @@ class Inputs:
     seen: set[tuple[str, str, int]] = field(default_factory=set[tuple[str, str, int]])
     """Bindings that have been looked through, and what was wanted of them."""
 
-    def declare(self, parameters: tuple[ast.Parameter, ...]) -> None:
-        """The tensors of an objective's header."""
+    made: dict[Axis, Var | Rest] = field(default_factory=dict["Axis", "Var | Rest"])
+    """What each axis of the latest result stands for."""
+
+    def declare(self, parameters: tuple[ast.Parameter, ...], axes: tuple[ast.Axis, ...] = ()) -> None:
+        """The tensors of an objective's header, and the extents of axes that it gives."""
+        _row(axes, self.vars, {})
         rests: dict[str, Rest] = {}
         for parameter in parameters:
             if isinstance(parameter.type, ast.TensorType) and is_input(parameter):
@@ -145,7 +149,8 @@ class Inputs:
             return self._builtin(call, wanted)
         if definition.keyword not in ("loss", "fn"):
             return None
-        arguments, modifiers = bind(definition, call.arguments, self.frame.sort, modifiers=True)
+        bound = bind(definition, call.arguments, self.frame.sort, modifiers=True)
+        arguments = bound.values
         types, variables, rests, lead = self._signature(definition)
         self._check_network(definition, call, arguments)
         for parameter in definition.parameters:
@@ -158,7 +163,7 @@ class Inputs:
                     self.collect(argument, types[parameter.name])
                 elif parameter.default is None:
                     self._unify(parameter.name, types[parameter.name], call.span)
-        for name, value in modifiers.items():
+        for name, value in bound.modifiers.items():
             if name in ("mask", "weight"):
                 kind = Kind("bool") if name == "mask" else REAL
                 alone = isinstance(value, ast.Name)
@@ -330,7 +335,16 @@ class Inputs:
             row = self.found[name].wanted.row
             dims[name] = tuple(_axis(element, made, names) for element in _expanded(row or []))
         # a label's class axis may be that of a later input, so bounds come when all axes are named
-        return {name: _input(name, self.found[name].wanted, axes, made, names) for name, axes in dims.items()}
+        inputs = {name: _input(name, self.found[name].wanted, axes, made, names) for name, axes in dims.items()}
+        self.made = {axis: element for element, axis in made.items()}
+        return inputs
+
+    def fix(self, extents: Mapping[Axis, int]) -> None:
+        """Give axes of the latest result their extents."""
+        for axis, size in extents.items():
+            element = self.made[axis]
+            assert isinstance(element, Var)
+            element.size = size
 
 
 _MAPS = {"softmax": "logit", "log_softmax": "logit", "sigmoid": "logit", "unit": "embed", "stop": "real"}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from losslang.diagnostics import LosslangError, did_you_mean, error
 from losslang.ir.nodes import Slot, intern
 from losslang.sema import kinds
 from losslang.sema.elementwise import tensor
-from losslang.sema.resolve import sort_of, unknown_parameter
-from losslang.sema.scope import Scope
+from losslang.sema.resolve import axis_names, sort_of, unknown_parameter
+from losslang.sema.scope import Extent, Scope
 from losslang.sema.values import (
     NONE,
     Auto,
@@ -60,11 +60,40 @@ def argument(parameter: ast.Parameter, expression: ast.Expression, scope: Scope)
 def partial(function: Function, node: ast.Call, scope: Scope) -> Function:
     """A loss or fn with some of its arguments: ``semihard(margin=0.2)``."""
     names = {parameter.name for parameter in function.definition.parameters}
+    given: dict[str, Value] = {}
+    sizes: dict[str, Extent] = {}
     for argument in node.arguments:
-        if argument.name not in names:
+        if argument.name in names:
+            given[argument.name] = scope.session.evaluate(argument.value, scope)
+        elif argument.name in axis_names(function.definition):
+            sizes[argument.name] = extent(argument.name, argument.value, scope)
+        else:
             raise unknown_parameter(function.definition, argument)
-    given = tuple((a.name, scope.session.evaluate(a.value, scope)) for a in node.arguments if a.name is not None)
-    return Function(function.definition, function.environment, given)
+    return replace(function, given=(*function.given, *given.items()), sizes=(*function.sizes, *sizes.items()))
+
+
+MAX_EXTENT = 2**31
+"""The extent of an axis."""
+
+
+def extent(name: str, expression: ast.Expression, scope: Scope) -> Extent:
+    """What a call says about an axis: ``moco(n=65536)``.
+
+    Raises:
+        LosslangError: LL0306 for what is no whole number above 0.
+    """
+    value = scope.session.evaluate(expression, scope)
+    size = value.value if isinstance(value, Static) and isinstance(value.value, int) else 0
+    if isinstance(size, bool) or not 1 <= size <= MAX_EXTENT:
+        raise error(
+            "LL0306",
+            f"the extent of axis '{name}' is a whole number",
+            expression.span,
+            expected=f"1 to {MAX_EXTENT}, known when the objective is compiled",
+            found=describe(value),
+            hint=f"write it out: {name}=100",
+        )
+    return Extent(name, size, expression.span)
 
 
 def _axis_name(item: ast.Expression | ast.Rest) -> str:
@@ -92,6 +121,7 @@ class Request:
     span: Span
     bracket: tuple[ast.Expression | ast.Rest | ast.NamedIndex, ...]
     modifiers: dict[str, ast.Expression]
+    sizes: dict[str, Extent] = field(default_factory=dict[str, Extent])
 
     def place(self, name: str) -> Span:
         """Where an argument stands, or the call itself."""
@@ -112,12 +142,6 @@ def _list_axes(definition: ast.Definition) -> set[str | None]:
 def group_count(parameter: ast.Parameter) -> int:
     """How many bracket groups a parameter's type has: two for a list of tensors."""
     return len(parameter.type.groups) if isinstance(parameter.type, ast.TensorType) else 0
-
-
-def declare(name: str, axes: Axes, scope: Scope) -> None:
-    """Give a name of the definition the axes that it stands for in this call."""
-    scope.axes[name] = axes
-    scope.foreign -= set(axes)
 
 
 def default_of(parameter: ast.Parameter, request: Request, scope: Scope) -> Value:
@@ -352,7 +376,7 @@ def _tensor(parameter: ast.Parameter, declared: ast.TensorType, value: Value, re
     if name is not None and name in scope.axes and x.node.dtype == "int":
         x = replace(x, bound=scope.axes[name][0])
     elif name is not None and x.bound is not None and name not in scope.axes:
-        scope.axes[name] = (x.bound,)
+        scope.declare(name, (x.bound,))
     return x
 
 
@@ -418,7 +442,7 @@ def match_axes(parameter: ast.Parameter, declared: ast.TensorType, x: Tensor, re
         for axis in unbound[:rest]:
             if have:
                 _take(axis, have.pop(0), scope, span)
-        declare(unbound[rest].name or "", tuple(have), scope)
+        scope.declare(unbound[rest].name or "", tuple(have))
         have = []
     _check_left(parameter, declared, x, have, request, scope, span)
     return x
@@ -448,7 +472,7 @@ def _take(axis: ast.Axis, found: Axis, scope: Scope, span: Span) -> None:
             expected=f"{axis.size}",
             found=f"{found.root.size}",
         )
-    declare(axis.name or str(found), (found,), scope)
+    scope.declare(axis.name or str(found), (found,))
 
 
 def _check_left(

@@ -6,7 +6,8 @@ A positional argument fills, in order, the first free parameter of its kind: in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from losslang.diagnostics import Label, LosslangError, did_you_mean, error
@@ -37,25 +38,64 @@ def sort_of(parameter: ast.Parameter) -> Sort:
             return "tensor"
 
 
+@dataclass(frozen=True)
+class Bound:
+    """The arguments of a call, each under what it is for."""
+
+    values: dict[str, ast.Expression] = field(default_factory=dict[str, "ast.Expression"])
+    """By parameter."""
+    modifiers: dict[str, ast.Expression] = field(default_factory=dict[str, "ast.Expression"])
+    sizes: dict[str, ast.Expression] = field(default_factory=dict[str, "ast.Expression"])
+    """Extents by axis: ``moco(n=65536)``."""
+
+    def __contains__(self, name: str | None) -> bool:
+        return name in self.values or name in self.modifiers or name in self.sizes
+
+
+def axis_names(definition: ast.Definition) -> list[str]:
+    """The axes that a definition names: in its own brackets, in types, and on the left of bindings."""
+    groups = [definition.axes, *(group for p in definition.parameters for group in _groups(p.type))]
+    groups += [binding.axes.axes for binding in definition.bindings if binding.axes is not None]
+    names = [axis.name for group in groups for axis in group if axis.name is not None and not axis.is_rest]
+    return list(dict.fromkeys([*names, *_label_axes(definition)]))
+
+
+def _groups(declared: ast.Type | None) -> Iterator[tuple[ast.Axis, ...]]:
+    match declared:
+        case ast.TensorType(groups=groups):
+            yield from groups
+        case ast.FunctionType(parameter=parameter, result=result):
+            yield from (*parameter.groups, *result.groups)
+        case _:
+            pass
+
+
+def _label_axes(definition: ast.Definition) -> Iterator[str]:
+    """The axes that integers index: c in ``label[b] < c``."""
+    types = [p.type for p in definition.parameters if isinstance(p.type, ast.TensorType) and p.type.groups]
+    for bound in (bound for declared in types for bound in declared.bounds):
+        if isinstance(bound.value, ast.Name) and bound.op == "<":
+            yield bound.value.name
+
+
 def bind(
     definition: ast.Definition,
     arguments: Sequence[ast.Argument],
     sort: Callable[[ast.Expression], Sort],
     *,
     modifiers: bool = False,
-) -> tuple[dict[str, ast.Expression], dict[str, ast.Expression]]:
-    """The argument of each parameter, and of each modifier.
+) -> Bound:
+    """The argument of each parameter, of each modifier, and the extent of each axis that the call gives.
 
     Raises:
         LosslangError: LL0202 (no such parameter), LL0205 (given twice), LL0208 (no free parameter of that kind).
     """
     parameters = {parameter.name: parameter for parameter in definition.parameters}
-    bound: dict[str, ast.Expression] = {}
-    extra: dict[str, ast.Expression] = {}
+    bound = Bound()
     for argument in arguments:
         if argument.name is None:
             continue
-        if argument.name in bound or argument.name in extra:
+        if argument.name in bound:
             known = next(other for other in arguments if other.name == argument.name)
             raise error(
                 "LL0205",
@@ -66,15 +106,17 @@ def bind(
                 hint="remove one of them",
             )
         if argument.name in parameters:
-            bound[argument.name] = argument.value
+            bound.values[argument.name] = argument.value
         elif modifiers and argument.name in MODIFIERS:
-            extra[argument.name] = argument.value
+            bound.modifiers[argument.name] = argument.value
+        elif argument.name in axis_names(definition):
+            bound.sizes[argument.name] = argument.value
         else:
             raise unknown_parameter(definition, argument, modifiers)
     for argument in arguments:
         if argument.name is None:
-            bound[_place(definition, bound, argument, sort(argument.value))] = argument.value
-    return bound, extra
+            bound.values[_place(definition, bound.values, argument, sort(argument.value))] = argument.value
+    return bound
 
 
 def unknown_parameter(definition: ast.Definition, argument: ast.Argument, modifiers: bool = False) -> LosslangError:
@@ -85,7 +127,7 @@ def unknown_parameter(definition: ast.Definition, argument: ast.Argument, modifi
         message, hint = f"arguments of {definition.keyword} {definition.name} are named", "write name=value"
     else:
         message = f"{definition.keyword} {definition.name} has no parameter '{name}'"
-        hint = did_you_mean(name, [*names, *(MODIFIERS if modifiers else ())])
+        hint = did_you_mean(name, [*names, *(MODIFIERS if modifiers else ()), *axis_names(definition)])
         if hint is None and name in MODIFIERS:
             hint = f"{name}= goes with a loss, and {definition.name} is a {definition.keyword}"
     return error(

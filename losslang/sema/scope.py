@@ -14,6 +14,15 @@ from losslang.syntax import ast
 from losslang.types import Axes, Axis
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How long a call says that an axis is, and where it says so."""
+
+    name: str
+    size: int
+    span: Span
+
+
 @dataclass
 class Session:
     """What one elaboration shares: how expressions are evaluated, which learned slots exist already."""
@@ -26,10 +35,41 @@ class Session:
     """How many calls of definitions were written out so far."""
     named: dict[str, Axis] = field(default_factory=dict[str, Axis])
     """The axes of the inputs and of stacks by name: no two have one name, so that the IR can be printed."""
+    extents: dict[Axis, int] = field(default_factory=dict[Axis, int])
+    """What calls say about the extents of axes of the inputs: ``proxy_anchor(c=100)``."""
 
     def free(self, axis: Axis) -> bool:
         """Whether no other axis has this one's name."""
         return self.named.get(axis.name, axis) == axis
+
+    def require(self, axis: Axis, given: Extent) -> None:
+        """Note that an axis has a given extent.
+
+        Raises:
+            LosslangError: LL0302 where it has another.
+        """
+        root = axis.root
+        known = root.size if root.size is not None else self.extents.get(root)
+        if known is not None and known != given.size:
+            raise error(
+                "LL0302",
+                f"axis '{given.name}' has {known} elements",
+                given.span,
+                expected=str(known),
+                found=str(given.size),
+                hint="leave the extent out: it follows from the tensors",
+            )
+        if known is None and (root.rest or root.index is None):
+            raise error(
+                "LL0302",
+                f"the extent of '{given.name}' follows from another axis",
+                given.span,
+                expected="the extent of an axis of a tensor of the batch",
+                found="any number of axes" if root.rest else "an axis that an operation made",
+                hint="leave the extent out",
+            )
+        if known is None:
+            self.extents[root] = given.size
 
     def key(self, wanted: str) -> str:
         """A slot's key: the wanted one, numbered where it is taken."""
@@ -58,6 +98,8 @@ class Scope:
     """Axes that pass through: arguments have them, the definition does not declare them."""
     lists: dict[str, list[str]] = field(default_factory=dict[str, "list[str]"])
     """List axes of known elements: in a balancer, ``k`` over the names of the terms."""
+    sizes: dict[str, Extent] = field(default_factory=dict[str, Extent])
+    """The extents that the call gives to axes of the definition."""
     implicit: Callable[[str], Tensor | None] | None = None
     """At the level of an objective: the input of a name."""
 
@@ -107,6 +149,8 @@ class Scope:
 
     def stacked(self, name: str, size: int) -> Axis:
         """A new axis of known extent (for a stack or a range), unlike any that passes through."""
+        if name in self.sizes and self.sizes[name].size != size:
+            self.session.require(Axis(name, size), self.sizes[name])
         number = 1
         while True:
             axis = Axis(name if number == 1 else f"{name}_{number}", size)
@@ -115,6 +159,14 @@ class Scope:
                 self.axes[name] = (axis,)
                 return axis
             number += 1
+
+    def declare(self, name: str, axes: Axes) -> None:
+        """Give a name of the definition the axes that it stands for in this call."""
+        self.axes[name] = axes
+        self.foreign -= set(axes)
+        if name in self.sizes:
+            for axis in axes:
+                self.session.require(axis, self.sizes[name])
 
     def find(self, name: str, order: Axes, span: Span) -> Axes:
         """The axes that a name in brackets means for a value with this order.

@@ -14,6 +14,7 @@ from losslang.types import REAL, Axes, Axis, Kind
 
 if TYPE_CHECKING:
     from losslang.sema.modules import Environment
+    from losslang.sema.scope import Extent
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Function:
     definition: ast.Definition
     environment: Environment
     given: tuple[tuple[str, Value], ...] = ()
+    sizes: tuple[tuple[str, Extent], ...] = ()
+    """Extents that are given already: ``moco(n=65536)``."""
 
 
 @dataclass(frozen=True, slots=True)
