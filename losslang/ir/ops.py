@@ -179,7 +179,7 @@ def apply(name: str, *args: Node) -> Node:
     """An elementwise operation, folded and in normal form."""
     info = OPS[name]
     operands = tuple(_number(arg) for arg in args) if info.dtype is None and name not in ("where", "stop") else args
-    folded = _fold(info, operands)
+    folded = _fold(info, operands) or _fold_tables(info, operands)
     if folded is not None:
         return folded
     normal = _NORMAL[name](*operands) if name in _NORMAL else None
@@ -211,6 +211,23 @@ def _fold(info: OpInfo, args: tuple[Node, ...]) -> Node | None:
         return const(float(value) if info.dtype == "real" else value)
     except (ValueError, OverflowError, ZeroDivisionError):
         return None
+
+
+def _fold_tables(info: OpInfo, args: tuple[Node, ...]) -> Node | None:
+    """Numbers and known vectors along one axis give a known vector."""
+    axes = {arg.axes for arg in args if isinstance(arg, ir.Table)}
+    if len(axes) != 1 or not all(isinstance(arg, ir.Table | ir.Const) for arg in args):
+        return None
+    ((axis,),) = axes
+    rows = zip(*(_elements(arg, axis) for arg in args), strict=True)
+    folded = [_fold(info, row) for row in rows]
+    values = [node.value for node in folded if isinstance(node, ir.Const) and node.dtype == "real"]
+    return table(values, axis) if len(values) == len(folded) else None
+
+
+def _elements(node: Node, axis: Axis) -> list[Node]:
+    """A known vector's elements; a number at every place."""
+    return [const(value) for value in node.values] if isinstance(node, ir.Table) else [node] * (axis.size or 0)
 
 
 _ORDER: dict[type[Node], int] = {ir.Const: 0, ir.Size: 1, ir.Slot: 2, ir.Table: 3, ir.Iota: 4, ir.Input: 5}
@@ -265,6 +282,8 @@ def _normal_mul(x: Node, y: Node) -> Node | None:
             return _zero(x, y)
         if is_const(a, -1):
             return apply("neg", b)
+        if isinstance(a, ir.Table) and set(a.values) == {1.0} and set(a.axes) <= set(b.axes) and b.dtype == "real":
+            return b
         masked = _masked(a)
         if masked is not None:
             return apply("where", masked[0], apply("mul", masked[1], b), const(0.0))
@@ -390,11 +409,17 @@ def reduce(monoid: str, x: Node, over: Iterable[Axis], mask: Node | None = None)
         if not mask.value:
             return const(MONOIDS[monoid])
         mask = None
+    if isinstance(x, ir.Table) and mask is None and axes == set(x.axes) and monoid in _TABLES:
+        return const(_TABLES[monoid](x.values))
     present = axes & {*x.axes, *(mask.axes if mask is not None else ())}
     value = _reduce_present(monoid, x, ordered(present), mask) if present else _alone(monoid, x, mask)
     for axis in ordered(axes - present):
         value = _reduce_absent(monoid, value, axis)
     return value
+
+
+_TABLES: dict[str, Callable[[tuple[float, ...]], float]] = {"sum": math.fsum, "max": max, "min": min}
+"""Reductions of known vectors."""
 
 
 def _alone(monoid: str, x: Node, mask: Node | None) -> Node:

@@ -402,7 +402,7 @@ def _table_view(node: ir.Table) -> _View:
     sigma = _sigma(node.values)
     if _is_gaussian(node):
         return _View((), lambda _: _call("gaussian", ast.Number(len(node.values)), _number(sigma)), "window")
-    return _View((), lambda _: ast.ListOf(tuple(map(_number, node.values))), "window")
+    return _View((), lambda _: ast.ListOf(tuple(map(_number, node.values))), "w")
 
 
 def _is_gaussian(node: ir.Table) -> bool:

@@ -74,6 +74,8 @@ def lower_op(emitter: Emitter, node: ir.Op) -> Operand:
         ]
     elif all(arg in emitter.scalars for arg in node.args):
         args[0] = emitter.number(args[0])
+    elif node.dtype == "real" and node.name in _ARITHMETIC:
+        args = _in_working_precision(emitter, args, node)
     return OPERATIONS[node.name](emitter, *args)
 
 
@@ -81,6 +83,17 @@ def _working(emitter: Emitter, value: Operand, arg: Node, node: ir.Op) -> Operan
     """What a function of the reals takes, in working precision."""
     wanted = node.dtype == "real" and arg.dtype != "real" and node.name not in ("max", "min")
     return emitter.method("to", value, emitter.dtype) if wanted else value
+
+
+_ARITHMETIC = ("add", "sub", "mul", "div", "pow", "clamp")
+
+
+def _in_working_precision(emitter: Emitter, args: list[Operand], node: ir.Op) -> list[Operand]:
+    """Counts beside Python numbers only: torch would compute them in its default precision."""
+    if any(arg.dtype == "real" and arg not in emitter.scalars for arg in node.args):
+        return args
+    tensors = [arg not in emitter.scalars for arg in node.args]
+    return [emitter.method("to", v, emitter.dtype) if t else v for v, t in zip(args, tensors, strict=True)]
 
 
 Scalar: TypeAlias = Callable[[Emitter, list[Operand]], Operand]

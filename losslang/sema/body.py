@@ -71,14 +71,14 @@ def bind_value(binding: ast.Binding, scope: Scope) -> Value:
         return scope.session.evaluate(binding.value, scope)
     declare_ranges(binding.axes.axes, scope)
     names = [axis.name or "" for axis in binding.axes.axes]
-    if names[0] in scope.lists:
-        return _per_element(binding, names[0], scope)
     if isinstance(binding.value, ast.ListOf):
         value = _stack(binding.value, names, scope)
     else:
         value = scope.session.evaluate(binding.value, scope)
     if isinstance(value, Listed):
         return Listed(names[0], value.items)
+    if isinstance(value, Auto):
+        return _learned(binding, value, names, scope)
     x = tensor(value, binding.span)
     x = replace(x, order=_declared_order(names, x, scope, binding.axes.span))
     if binding.axes.filter is not None:
@@ -86,14 +86,14 @@ def bind_value(binding: ast.Binding, scope: Scope) -> Value:
     return x
 
 
-def _per_element(binding: ast.Binding, axis: str, scope: Scope) -> Value:
-    """A binding over a list axis: ``auto`` there is one learned number for each element."""
-    value = scope.session.evaluate(binding.value, scope)
-    elements = scope.lists[axis]
-    if isinstance(value, Auto):
-        keys = [scope.session.key(f"{scope.path}.{binding.name}.{element}") for element in elements]
-        return Listed(axis, tuple(slot(key, value.init or 0.0) for key in keys))
-    return value if isinstance(value, Listed) else Listed(axis, (value,) * len(elements))
+def _learned(binding: ast.Binding, value: Auto, names: Sequence[str], scope: Scope) -> Value:
+    """``s[k] = auto(0)``: a learned number for each term, under its name."""
+    axes = [scope.axes.get(name, ()) for name in names]
+    terms = scope.session.terms.get(axes[0][0], ()) if len(axes) == 1 and len(axes[0]) == 1 else ()
+    if not terms:
+        return tensor(value, binding.span)
+    keys = [scope.session.key(f"{scope.path}.{binding.name}.{term}") for term in terms]
+    return Tensor(ops.stack(axes[0][0], [slot(key, value.init or 0.0).node for key in keys]), axes[0])
 
 
 def _declared_order(names: Sequence[str], x: Tensor, scope: Scope, span: Span) -> Axes:

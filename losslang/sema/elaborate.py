@@ -461,12 +461,13 @@ def balance(
     frame: Frame,
     session: Session,
 ) -> ir.Node:
-    """A balancer's body over the values and nominal weights of terms: a list over ``k``, unrolled."""
+    """A balancer's body over the values and nominal weights of terms, which are tensors over an axis of their own."""
     scope = Scope(frame.environment.home(definition), session, definition.name)
-    scope.lists["k"] = [term.name for term in terms]
-    losses = Listed("k", tuple(Tensor(term_value(term.name), ()) for term in terms))
-    weights = Listed("k", tuple(Tensor(term.weight, ()) for term in terms))
-    given: dict[str, Value] = {"loss": losses, "w": weights}
+    axis = scope.stacked(_terms_axis(definition), len(terms))
+    session.terms[axis] = tuple(term.name for term in terms)
+    losses = ops.stack(axis, [term_value(term.name) for term in terms])
+    weights = ops.stack(axis, [term.weight for term in terms])
+    given: dict[str, Value] = {"loss": Tensor(losses, (axis,)), "w": Tensor(weights, (axis,))}
     own = [p for p in definition.parameters if p.name not in given]
     options = {argument.name: argument for argument in arguments}
     for parameter in definition.parameters:
@@ -486,6 +487,13 @@ def balance(
             hint="sum over the terms: sum[k](w*loss)",
         )
     return value.node
+
+
+def _terms_axis(definition: ast.Definition) -> str:
+    """What a balancer calls the axis of the terms: ``k`` in ``loss: real[k]``."""
+    types = [p.type for p in definition.parameters if p.name in ("loss", "w")]
+    groups = [t.groups[-1] for t in types if isinstance(t, ast.TensorType) and t.groups]
+    return next((group[0].name for group in groups if group[0].name is not None), "k")
 
 
 def term_value(name: str) -> ir.Node:

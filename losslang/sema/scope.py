@@ -37,6 +37,8 @@ class Session:
     """The axes of the inputs and of stacks by name: no two have one name, so that the IR can be printed."""
     extents: dict[Axis, int] = field(default_factory=dict[Axis, int])
     """What calls say about the extents of axes of the inputs: ``proxy_anchor(c=100)``."""
+    terms: dict[Axis, tuple[str, ...]] = field(default_factory=dict[Axis, "tuple[str, ...]"])
+    """The axes of balancers, and the names of the terms along each."""
 
     def free(self, axis: Axis) -> bool:
         """Whether no other axis has this one's name."""
@@ -97,7 +99,7 @@ class Scope:
     foreign: set[Axis] = field(default_factory=set[Axis])
     """Axes that pass through: arguments have them, the definition does not declare them."""
     lists: dict[str, list[str]] = field(default_factory=dict[str, "list[str]"])
-    """List axes of known elements: in a balancer, ``k`` over the names of the terms."""
+    """List axes of named elements: in the IR's own text, the terms."""
     sizes: dict[str, Extent] = field(default_factory=dict[str, Extent])
     """The extents that the call gives to axes of the definition."""
     implicit: Callable[[str], Tensor | None] | None = None
