@@ -6,17 +6,19 @@ Exit codes: 0 if all is well, 1 if there are diagnostics, 2 for a wrong call or 
 from __future__ import annotations
 
 import argparse
+import difflib
+import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import losslang
 from losslang import compiler
-from losslang.diagnostics import Diagnostic, LosslangError, error, render, render_json
+from losslang.diagnostics import Diagnostic, Form, LosslangError, error, mended, render
 from losslang.source import Source, Span
 
 if TYPE_CHECKING:
@@ -35,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"losslang: {problem}", file=sys.stderr)
         return 2
     except LosslangError as problem:
-        print(render(problem.diagnostics), file=sys.stderr)
+        _complain(problem.diagnostics)
         return 1
     except RecursionError:
-        print(render([Diagnostic("LL0103", "the text nests too deeply")]), file=sys.stderr)
+        _complain([Diagnostic("LL0103", "the text nests too deeply")])
         return 1
     except ModuleNotFoundError as problem:
         if problem.name != "torch":
@@ -55,7 +57,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _complain(found: Sequence[Diagnostic]) -> None:
+    print(render(found, colour=_coloured(sys.stderr)), file=sys.stderr)
+
+
+def _coloured(stream: TextIO) -> bool:
+    """Colours are for people at a terminal who did not say no (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def _run(argv: list[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a text may hold what the terminal cannot show
     try:
         options = _parser().parse_args(_joined(argv))
     except SystemExit as left:
@@ -80,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="report every error, without importing torch")
     _takes_text(check, several=True)
     check.add_argument("--format", choices=("text", "json", "github"), default="text", help="form of the diagnostics")
+    check.add_argument("--fix", action="store_true", help="mend what is certain, and report the rest")
+    check.add_argument("--diff", action="store_true", help="show what --fix would change, and change nothing")
     check.set_defaults(command=_check)
 
     build = commands.add_parser("compile", help="print what the compiler made, or write a standalone file")
@@ -145,7 +161,8 @@ class Loaded:
 
     def _moved(self, one: Diagnostic) -> Diagnostic:
         labels = tuple(replace(label, span=self._span(label.span)) for label in one.labels)
-        return replace(one, span=one.span and self._span(one.span), labels=labels)
+        fix = tuple(replace(edit, span=self._span(edit.span)) for edit in one.fix)
+        return replace(one, span=one.span and self._span(one.span), labels=labels, fix=fix)
 
     def _span(self, span: Span) -> Span:
         if self.config is None or span.source is not self.source:
@@ -171,8 +188,12 @@ def _load(name: str) -> Loaded:
     path = Path(name)
     if not path.exists() and path.suffix not in (".loss", ".yaml", ".yml"):
         raise UsageError(f"there is no file '{name}'; an expression goes behind -e")
-    source = Source(name, _read(path))
-    return _from_config(source) if path.suffix in (".yaml", ".yml") else Loaded(source)
+    return _loaded(Source(name, _read(path)))
+
+
+def _loaded(file: Source) -> Loaded:
+    """The objective's text in that of a file."""
+    return _from_config(file) if Path(file.name).suffix in (".yaml", ".yml") else Loaded(file)
 
 
 def _read(path: Path) -> str:
@@ -219,43 +240,60 @@ def _from_config(config: Source) -> Loaded:
 
 # ------------------------------------------------------------------------------------------ check
 def _check(options: argparse.Namespace) -> int:
-    found: list[Diagnostic] = []
     files: list[str] = options.files if options.expression is None else [""]
     if not files or (options.files and options.expression is not None):
         raise UsageError("give files, or an expression with -e")
+    if options.expression is not None and (options.fix or options.diff):
+        raise UsageError("--fix changes files; an expression is yours to change")
+    found: list[Diagnostic] = []
     for name in files:
-        try:
-            loaded = _load(name) if options.expression is None else _one(options)
-            found += loaded.placed(compiler.diagnose(loaded.source, name=options.name))
-        except LosslangError as problem:
-            found += problem.diagnostics
+        if options.fix or options.diff:
+            _mend(name, options)
+        found += _diagnosed(lambda name=name: _load(name) if options.expression is None else _one(options), options)
     _report(found, options.format)
-    return 1 if found else 0
+    return 1 if any(one.severity == "error" for one in found) else 0
 
 
-def _report(found: list[Diagnostic], form: str) -> None:
-    if form == "json":
-        print(render_json(found))
-    elif form == "github":
-        for one in found:
-            print(_annotation(one))
+def _diagnosed(load: Callable[[], Loaded], options: argparse.Namespace) -> list[Diagnostic]:
+    """All that is to be said of a text."""
+    try:
+        loaded = load()
+        return loaded.placed(compiler.diagnose(loaded.source, name=options.name))
+    except LosslangError as problem:
+        return list(problem.diagnostics)
+
+
+def _report(found: list[Diagnostic], form: Form) -> None:
+    text = render(found, form, colour=_coloured(sys.stdout))
+    if form == "text":
+        counts = [(sum(one.severity == word for one in found), word) for word in ("error", "warning")]
+        said = ", ".join(f"{count} {word}{'s' * (count > 1)}" for count, word in counts if count)
+        text = f"{text}\n\n{said}" if found else "ok"
+    if text:
+        print(text)
+
+
+ROUNDS = 20
+"""A fix can bring another error to light; after this many rounds the rest is for a reader."""
+
+
+def _mend(name: str, options: argparse.Namespace) -> None:
+    """Apply the fixes that are certain to a file, or show what they would change."""
+    raw = Path(name).read_bytes() if Path(name).is_file() else b""
+    first = text = _decoded(raw, name) if raw else ""
+    for _ in range(ROUNDS):
+        file = Source(name, text)
+        found = _diagnosed(lambda file=file: _loaded(file), options)
+        here = [one for one in found if one.fix and all(edit.span.source.name == name for edit in one.fix)]
+        if not here:
+            break
+        text = mended(text, here)
+    if text == first:
+        return
+    if options.diff:
+        print("".join(difflib.unified_diff(first.splitlines(True), text.splitlines(True), name, f"{name} (mended)")))
     else:
-        print(render(found) + f"\n\n{len(found)} error{'s' * (len(found) > 1)}" if found else "ok")
-
-
-def _annotation(one: Diagnostic) -> str:
-    """A line that GitHub shows beside the code."""
-    place = one.as_dict()
-    keys = {"file": "file", "line": "line", "column": "col", "end_line": "endLine", "end_column": "endColumn"}
-    fields = [f"{there}={_escaped(str(place[here]), ',:')}" for here, there in keys.items() if here in place]
-    extra = "".join(f"\n{word}: {place[word]}" for word in ("expected", "found", "hint") if word in place)
-    return f"::error {','.join([*fields, f'title={one.code}'])}::{_escaped(one.message + extra)}"
-
-
-def _escaped(text: str, more: str = "") -> str:
-    for char in "%\r\n" + more:
-        text = text.replace(char, f"%{ord(char):02X}")
-    return text
+        _write(Path(name), text, "\r\n" if b"\r\n" in raw else "\n")
 
 
 # ------------------------------------------------------------------------------------------ compile
@@ -363,7 +401,7 @@ def _fmt(options: argparse.Namespace) -> int:
             if not options.check:
                 _write(path, new)
     if wrong:
-        print(render(wrong), file=sys.stderr)
+        _complain(wrong)
     return 1 if wrong or (changed and options.check) else 0
 
 
@@ -375,9 +413,9 @@ def _loss_files(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, newline: str = "\n") -> None:
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        path.write_text(text, encoding="utf-8", newline=newline)
     except OSError as problem:
         raise UsageError(f"{path}: {problem.strerror or problem}") from None
 

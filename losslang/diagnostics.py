@@ -1,12 +1,13 @@
-"""Errors as data: a code, places, what was expected and found, and the nearest fix; rendered in one place."""
+"""Errors and warnings as data: a code, places, what was expected and found, and the fix; rendered in one place."""
 
 from __future__ import annotations
 
 import difflib
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from losslang.source import Span
 
@@ -62,6 +63,13 @@ CODES: dict[str, str] = {
 }
 
 
+Severity: TypeAlias = Literal["error", "warning"]
+Form: TypeAlias = Literal["text", "json", "github"]
+
+MOST = 50
+"""Diagnostics that one error holds: nobody reads more, and a text of a million slips must end."""
+
+
 @dataclass(frozen=True)
 class Label:
     """A second place that belongs to a diagnostic, with a few words."""
@@ -71,8 +79,16 @@ class Label:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """A stretch of the text, and what should stand there instead."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True)
 class Diagnostic:
-    """One error: everything that a message, an editor or a fix needs."""
+    """One error or warning: everything that a message, an editor or a fix needs."""
 
     code: str
     message: str
@@ -81,44 +97,61 @@ class Diagnostic:
     found: str | None = None
     hint: str | None = None
     labels: tuple[Label, ...] = ()
-    replacement: str | None = None
-    """Text that would mend the error if it stood in place of ``span``."""
+    notes: tuple[str, ...] = ()
+    fix: tuple[Edit, ...] = ()
+    """Edits that certainly mend it, for machines to apply; what is only likely stands in the hint."""
+    severity: Severity = "error"
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--format json`` and editors; lines and columns from 1."""
-        place: dict[str, Any] = {}
-        if self.span is not None:
-            line, column = self.span.source.position(self.span.start)
-            end_line, end_column = self.span.source.position(self.span.end)
-            place = {
-                "file": self.span.source.name,
-                "line": line,
-                "column": column,
-                "end_line": end_line,
-                "end_column": end_column,
-            }
         fields = {
             "code": self.code,
+            "severity": self.severity,
             "title": CODES[self.code],
             "message": self.message,
-            **place,
+            **(place(self.span) if self.span is not None else {}),
             "expected": self.expected,
             "found": self.found,
             "hint": self.hint,
-            "replacement": self.replacement,
+            "labels": [{**place(label.span), "text": label.text} for label in self.labels],
+            "notes": list(self.notes),
+            "fix": [{**place(edit.span), "text": edit.text} for edit in self.fix],
         }
-        return {key: value for key, value in fields.items() if value is not None}
+        return {key: value for key, value in fields.items() if value is not None and value != []}
+
+
+def place(span: Span) -> dict[str, Any]:
+    """A span as file, lines and columns (both from 1)."""
+    line, column = span.source.position(span.start)
+    end_line, end_column = span.source.position(span.end)
+    return {
+        "file": span.source.name,
+        "line": line,
+        "column": column,
+        "end_line": end_line,
+        "end_column": end_column,
+    }
 
 
 class LosslangError(Exception):
-    """Raised for every error in a user's text, inputs or files; holds all that were found."""
+    """Raised for every error in a user's text, inputs or files; holds all that were found.
+
+    One without diagnostics says that what was wanted depends on something that is reported already.
+    """
 
     def __init__(self, diagnostics: Diagnostic | Sequence[Diagnostic]) -> None:
-        self.diagnostics = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
+        found = [diagnostics] if isinstance(diagnostics, Diagnostic) else list(diagnostics)
+        if len(found) > MOST:
+            found[MOST - 1] = replace(found[MOST - 1], notes=(f"and {len(found) - MOST} more",))
+        self.diagnostics = tuple(found[:MOST])
         super().__init__(self.diagnostics)
 
     def __str__(self) -> str:
         return render(self.diagnostics)
+
+
+class LosslangWarning(UserWarning):
+    """What `losslang.compile` and the first call warn of; ``allow=`` names the codes that are meant as they are."""
 
 
 def at_call(problem: LosslangError, call: Span) -> LosslangError:
@@ -126,6 +159,7 @@ def at_call(problem: LosslangError, call: Span) -> LosslangError:
 
     def moved(found: Diagnostic) -> Diagnostic:
         place = found.span
+        found = replace(found, fix=tuple(edit for edit in found.fix if edit.span.source is call.source))
         if place is None:
             return replace(found, span=call)
         if place.source is not call.source:
@@ -145,13 +179,17 @@ def error(
     found: str | None = None,
     hint: str | None = None,
     labels: Iterable[Label] = (),
-    replacement: str | None = None,
+    notes: Iterable[str] = (),
+    fix: Iterable[Edit] = (),
 ) -> LosslangError:
     """A `LosslangError` with one diagnostic."""
     assert code in CODES, code
-    return LosslangError(Diagnostic(code, message, span, expected, found, hint, tuple(labels), replacement))
+    return LosslangError(
+        Diagnostic(code, message, span, expected, found, hint, tuple(labels), tuple(notes), tuple(fix))
+    )
 
 
+# ------------------------------------------------------------------------------------------ near names
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate most like ``name``, or None where nothing is near."""
     names = list(candidates)
@@ -168,30 +206,67 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
     return f"did you mean '{match}'?" if match else None
 
 
-def render(diagnostics: Sequence[Diagnostic]) -> str:
-    """All diagnostics as text with caret lines."""
-    return "\n\n".join(_render_one(diagnostic) for diagnostic in diagnostics)
+def renamed(span: Span, name: str, candidates: Iterable[str]) -> tuple[Edit, ...]:
+    """The edit that writes the nearest candidate at the start of a span, where no other one can be meant."""
+    names = list(candidates)
+    close = difflib.get_close_matches(name, names, n=2, cutoff=0.7)
+    sure = [near for near in names if near.lower() == name.lower()]
+    if len(close) == 1 and difflib.SequenceMatcher(None, name, close[0]).ratio() > 0.85:
+        sure = sure or close
+    if len(sure) != 1 or not span.text.startswith(name):
+        return ()
+    return (Edit(replace(span, end=span.start + len(name)), sure[0]),)
 
 
-def render_json(diagnostics: Sequence[Diagnostic]) -> str:
-    """All diagnostics as one JSON array."""
-    return json.dumps([diagnostic.as_dict() for diagnostic in diagnostics], indent=2)
+def mended(text: str, diagnostics: Iterable[Diagnostic]) -> str:
+    """A text with every fix applied that touches no other; all edits of a fix, or none of them."""
+    taken: list[Edit] = []
+    for diagnostic in diagnostics:
+        if all(_apart(edit, other) for edit in diagnostic.fix for other in taken):
+            taken += [edit for edit in diagnostic.fix if edit not in taken]
+    for edit in sorted(taken, key=lambda edit: edit.span.start, reverse=True):
+        text = text[: edit.span.start] + edit.text + text[edit.span.end :]
+    return text
 
 
-def _render_one(diagnostic: Diagnostic) -> str:
-    lines = [f"error[{diagnostic.code}]: {diagnostic.message}"]
-    if diagnostic.span is not None:
-        lines += _excerpt(diagnostic.span, "")
-    for label in diagnostic.labels:
-        lines += _excerpt(label.span, label.text)
-    for word, value in (
-        ("expected", diagnostic.expected),
-        ("found", diagnostic.found),
-        ("hint", diagnostic.hint),
-    ):
+def _apart(edit: Edit, other: Edit) -> bool:
+    return edit == other or edit.span.end <= other.span.start or other.span.end <= edit.span.start
+
+
+# ------------------------------------------------------------------------------------------ rendering
+def render(diagnostics: Sequence[Diagnostic], form: Form = "text", *, colour: bool = False) -> str:
+    """All diagnostics: as text with caret lines, as one JSON array, or as workflow commands of GitHub."""
+    match form:
+        case "json":
+            return json.dumps([diagnostic.as_dict() for diagnostic in diagnostics], indent=2)
+        case "github":
+            return "\n".join(map(_annotation, diagnostics))
+        case "text":
+            return "\n\n".join(_as_text(diagnostic, _COLOURS if colour else {}) for diagnostic in diagnostics)
+
+
+_COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "place": "\x1b[34m", "word": "\x1b[1m", "end": "\x1b[0m"}
+
+
+def _as_text(diagnostic: Diagnostic, colours: dict[str, str]) -> str:
+    def painted(name: str, text: str) -> str:
+        return f"{colours[name]}{text}{colours['end']}" if colours else text
+
+    head = painted(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
+    lines = [f"{head}: {printable(diagnostic.message)}"]
+    places = [] if diagnostic.span is None else [(diagnostic.span, "")]
+    for span, text in [*places, *((label.span, label.text) for label in diagnostic.labels)]:
+        gutter, *excerpt = _excerpt(span, printable(text)) or [""]
+        lines += [painted("place", gutter), *excerpt] if excerpt else []
+    details = [("expected", diagnostic.expected), ("found", diagnostic.found), ("hint", diagnostic.hint)]
+    for word, value in [*details, *(("note", note) for note in diagnostic.notes)]:
         if value is not None:
-            lines.append(f"  {word}: {value}")
+            lines.append(f"  {painted('word', word)}: {printable(value)}")
     return "\n".join(lines)
+
+
+LONGEST = 110
+"""Characters of a source line that are shown."""
 
 
 def _excerpt(span: Span, text: str) -> list[str]:
@@ -199,15 +274,44 @@ def _excerpt(span: Span, text: str) -> list[str]:
     if not span.source.text:
         return []
     number, column = span.source.position(span.start)
-    line = span.source.line(number)
+    line = span.source.line(number).rstrip("\r")
     width = max(1, min(span.end - span.start, len(line) - column + 1))
     cut = max(0, column - 60)
-    shown = ("…" if cut else "") + line[cut : cut + 110] + ("…" if len(line) > cut + 110 else "")
-    indent = " " * (column - 1 - cut + (1 if cut else 0))
-    carets = "^" * min(width, 110)
+    shown = printable(line[cut : cut + LONGEST])
+    before = _columns(shown[: column - 1 - cut])
+    carets = "^" * max(1, _columns(shown[column - 1 - cut : column - 1 - cut + width]))
+    lead, tail = "..." if cut else "", "..." if len(line) > cut + LONGEST else ""
     gutter = " " * len(str(number))
     return [
-        f"{gutter}--> {span}",
-        f"{number} | {shown}",
-        f"{gutter} | {indent}{carets}{' ' + text if text else ''}",
+        f"{gutter}--> {printable(str(span))}",
+        f"{number} | {lead}{shown}{tail}",
+        f"{gutter} | {' ' * (len(lead) + before)}{carets}{' ' + text if text else ''}",
     ]
+
+
+def printable(text: str) -> str:
+    """The text with a mark for every character that a terminal does not print: as many characters as before."""
+    return "".join(char if char.isprintable() else " " if char in "\t\r\n" else "?" for char in text)
+
+
+def _columns(text: str) -> int:
+    """How many columns a terminal needs: wide letters take two, accents that combine none."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def _annotation(diagnostic: Diagnostic) -> str:
+    """A line that GitHub shows beside the code."""
+    fields = diagnostic.as_dict()
+    keys = {"file": "file", "line": "line", "column": "col", "end_line": "endLine", "end_column": "endColumn"}
+    places = [f"{there}={_escaped(str(fields[here]), ',:')}" for here, there in keys.items() if here in fields]
+    details = [f"{word}: {fields[word]}" for word in ("expected", "found", "hint") if word in fields]
+    message = "\n".join([diagnostic.message, *details, *(f"note: {note}" for note in diagnostic.notes)])
+    return f"::{diagnostic.severity} {','.join([*places, f'title={diagnostic.code}'])}::{_escaped(message)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for char in "%\r\n" + more:
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from losslang.diagnostics import LosslangError, at_call, did_you_mean, error
+from losslang.diagnostics import LosslangError, at_call, did_you_mean, error, renamed
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.sema import body, calls, modifiers, parameters, wellformed
@@ -302,7 +302,6 @@ def _check_direction(part: Part, scope: Scope) -> None:
             part.span,
             expected="a loss",
             hint=f"if higher is better, write 1 - {item.name} or -{item.name}",
-            replacement=f"(1 - {part.span.text})",
         )
 
 
@@ -410,7 +409,7 @@ def _piped(piped: Piped, objective: ir.Objective, scope: Scope, frame: Frame) ->
     if piped.pipe.name == EXPLICIT:
         return _explicit_total(piped, objective, scope)
     balancer = _balancer(piped, objective.terms, frame, scope.session)
-    _check_once(objective, balancer, piped.pipe.span)
+    _check_once(objective, balancer, piped.pipe.step)
     return replace(objective, balancers=(*objective.balancers, balancer))
 
 
@@ -422,16 +421,17 @@ def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Ses
         raise error(
             "LL0206",
             f"there is no balancer or pass '{piped.pipe.name}'",
-            piped.pipe.span,
+            piped.pipe.step,
             expected="one of " + ", ".join(sorted(names)),
             hint=did_you_mean(piped.pipe.name, names)
             or (f"'{item.name}' is no balancer; another term is added with +" if item is not None else None),
+            fix=renamed(piped.pipe.step, piped.pipe.name, names),
         )
     chosen = [term for term in terms if term.name in piped.terms]
     try:
         total = balance(item, piped.pipe.arguments, chosen, frame, session)
     except LosslangError as problem:
-        raise at_call(problem, piped.pipe.span) from None
+        raise at_call(problem, piped.pipe.step) from None
     return ir.Balancer(item.name, piped.terms, total)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from losslang.diagnostics import LosslangError, did_you_mean, error
+from losslang.diagnostics import LosslangError, did_you_mean, error, renamed
 from losslang.ir import ops
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema import body, calls, networks, parameters
@@ -118,18 +118,20 @@ def _alias(item: ast.Alias, node: ast.Name, scope: Scope) -> Value:
 
 def _unknown(node: ast.Name, scope: Scope) -> LosslangError:
     """The error for a name that means nothing."""
-    known = [*scope.values, *scope.axes, *FUNCTIONS, *CONSTANTS, *scope.environment.names()]
+    known = [*scope.values, *scope.axes, *FUNCTIONS, *CONSTANTS, *TAPS, *ALIASES, *scope.environment.names()]
     near = did_you_mean(node.name, known)
     if scope.implicit is None:
         expected = "a parameter, a binding above, an axis or a definition"
         hint = near or "a definition sees its own parameters and bindings, from the line after them on"
-        return error("LL0203", f"there is no '{node.name}' here", node.span, expected=expected, hint=hint)
+        fix = renamed(node.span, node.name, known)
+        return error("LL0203", f"there is no '{node.name}' here", node.span, expected=expected, hint=hint, fix=fix)
     return error(
         "LL0203",
         f"nothing says what '{node.name}' is",
         node.span,
         expected="a number, or a tensor whose type is known: an argument of a loss, or declared",
         hint=near or f"declare it: objective main({node.name}: real[b, ...]): ...",
+        fix=renamed(node.span, node.name, known),
     )
 
 
@@ -285,6 +287,7 @@ def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
         node.callee.span,
         expected="a loss, a fn or a builtin function",
         hint=did_you_mean(name, known) or "losslang list shows all of them",
+        fix=renamed(node.callee.span, name, known),
     )
 
 
@@ -338,6 +341,7 @@ def _bracket_call(name: str, callee: ast.Index, node: ast.Call, scope: Scope) ->
         callee.span,
         expected="a reduction, a map or a definition",
         hint=did_you_mean(name, known) or "reductions are sum, mean, max, min, logsumexp, any, all and count",
+        fix=renamed(callee.span, name, known),
     )
 
 

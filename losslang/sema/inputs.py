@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from losslang.diagnostics import Label, LosslangError, error, nearest
+from losslang.diagnostics import Edit, Label, LosslangError, error, nearest, renamed
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema.kinds import kind_of, label_axis
@@ -218,6 +218,7 @@ class Inputs:
                     found=value.name,
                     hint=(f"did you mean '{near}'? " if near else "")
                     + f"A tensor of that name is {parameter}={value.name}",
+                    fix=renamed(value.span, value.name, [*ALIASES, *TAPS]),
                 )
 
     def _signature(self, definition: ast.Definition) -> tuple[dict[str, Wanted], dict[str, Var], dict[str, Rest], Row]:
@@ -387,7 +388,7 @@ def _foreign(name: ast.Name) -> LosslangError:
         expected="true, false, none, inf or a number",
         found=name.name,
         hint=f"did you mean '{ours}'?",
-        replacement=ours,
+        fix=() if name.name.lower() == "nan" else [Edit(name.span, ours)],
     )
 
 

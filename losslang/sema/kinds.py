@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from losslang.diagnostics import did_you_mean, error
+from losslang.diagnostics import did_you_mean, error, renamed
 from losslang.ir import ops
 from losslang.sema.values import Tensor, describe
 from losslang.source import Span
@@ -26,6 +26,7 @@ def kind_of(declared: ast.TensorType) -> Kind:
             expected="one of " + ", ".join(KINDS),
             found=declared.kind,
             hint=did_you_mean(declared.kind, KINDS) or "real is the kind of any number",
+            fix=renamed(declared.span, declared.kind, KINDS),
         )
     for bound in declared.bounds:
         if bound.op == "in" and isinstance(bound.value, ast.Range):

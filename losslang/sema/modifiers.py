@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from losslang.diagnostics import did_you_mean, error
+from losslang.diagnostics import did_you_mean, error, renamed
 from losslang.ir import ops
 from losslang.sema.brackets import conjunction
 from losslang.sema.elementwise import operate, tensor
@@ -54,6 +54,7 @@ def _reduction(expression: ast.Expression) -> Static:
         expected="mean, sum or none",
         found=expression.span.text,
         hint=did_you_mean(given, choices) or "another reduction is written around the loss: max[b](...)",
+        fix=renamed(expression.span, given, choices),
     )
 
 

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from losslang.diagnostics import LosslangError, did_you_mean, error
+from losslang.diagnostics import LosslangError, did_you_mean, error, renamed
 from losslang.ir.nodes import Slot, intern
 from losslang.sema import kinds
 from losslang.sema.elementwise import tensor
@@ -252,6 +252,7 @@ def _no_choice(
         expected=" or ".join(options),
         found=found,
         hint=hint or f"write one of these words: {parameter.name}={options[0]}",
+        fix=renamed(span, found, options),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from losslang.diagnostics import Label, LosslangError, did_you_mean, error
+from losslang.diagnostics import Label, LosslangError, did_you_mean, error, renamed
 from losslang.syntax import ast
 
 Sort: TypeAlias = Literal["tensor", "number", "function", "network", "axes", "choice", "string"]
@@ -123,11 +123,12 @@ def unknown_parameter(definition: ast.Definition, argument: ast.Argument, modifi
     """The error for a keyword that a definition does not have."""
     name = argument.name or ""
     names = [parameter.name for parameter in definition.parameters]
+    known = [*names, *(MODIFIERS if modifiers else ()), *axis_names(definition)]
     if argument.name is None:
         message, hint = f"arguments of {definition.keyword} {definition.name} are named", "write name=value"
     else:
         message = f"{definition.keyword} {definition.name} has no parameter '{name}'"
-        hint = did_you_mean(name, [*names, *(MODIFIERS if modifiers else ()), *axis_names(definition)])
+        hint = did_you_mean(name, known)
         if hint is None and name in MODIFIERS:
             hint = f"{name}= goes with a loss, and {definition.name} is a {definition.keyword}"
     return error(
@@ -137,6 +138,7 @@ def unknown_parameter(definition: ast.Definition, argument: ast.Argument, modifi
         expected="one of " + ", ".join(names) if names else "no arguments",
         found=name or argument.value.span.text,
         hint=hint or f"losslang explain {definition.name} shows what it takes",
+        fix=renamed(argument.span, name, known) if name else (),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from losslang.diagnostics import did_you_mean, error
+from losslang.diagnostics import did_you_mean, error, renamed
 from losslang.sema.modules import Environment
 from losslang.sema.resolve import Sort
 from losslang.sema.values import Tensor, Value
@@ -194,6 +194,7 @@ class Scope:
             found=name,
             hint=did_you_mean(name, [*names, *self.axes])
             or "axes have the names that the types of the arguments give them",
+            fix=renamed(span, name, {*names, *self.axes}),
         )
 
     def name_of(self, axis: Axis) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from losslang.diagnostics import Label, LosslangError, did_you_mean, error
+from losslang.diagnostics import Label, LosslangError, did_you_mean, error, renamed
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema.modules import Environment
 from losslang.sema.resolve import Sort
@@ -318,6 +318,7 @@ class Plan:
             callee.span,
             expected=example,
             hint=did_you_mean(name, self.frame.environment.names()) or "losslang list shows all of them",
+            fix=renamed(callee.span, name, self.frame.environment.names()),
         )
 
 

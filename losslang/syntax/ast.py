@@ -9,7 +9,7 @@ else nests at most `MAX_DEPTH` levels (the parser sees to it), so recursion over
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -167,6 +167,12 @@ class Pipe(Node):
     value: Expression
     name: str
     arguments: tuple[Argument, ...] = ()
+
+    @property
+    def step(self) -> Span:
+        """Where its name and arguments stand."""
+        start = self.span.source.text.find(self.name, self.value.span.end, self.span.end)
+        return self.span if start < 0 else replace(self.span, start=start)
 
 
 Expression: TypeAlias = (

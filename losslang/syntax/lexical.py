@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from losslang.diagnostics import Diagnostic, Label, LosslangError
+from losslang.diagnostics import MOST, Diagnostic, Edit, Label, LosslangError
 from losslang.source import Source, Span
 
 MAX_BRACKETS = 200
@@ -43,18 +43,18 @@ _SLIPS: dict[str, tuple[str, str | None]] = {
     "!==": ("inequality is written '!='", "!="),
     "<>": ("inequality is written '!='", "!="),
     "=<": ("write '<='", "<="),
-    "=>": ("write '>=' to compare, '->' before a result", ">="),
+    "=>": ("write '>=' to compare, '->' before a result", None),
     ":=": ("a binding is written 'name = expression'", "="),
     "**": ("a power is written with '^', as in x^2", "^"),
     "//": ("write floor(a / b); a comment begins with '#'", None),
     "&&": ("write 'and'", "and"),
     "&": ("write 'and'", "and"),
-    "||": ("write 'or'; the size of x is abs(x), a norm is norm[i](x)", "or"),
+    "||": ("write 'or'; the size of x is abs(x), a norm is norm[i](x)", None),
     "+=": ("a name has one value: write 'x = last(x, 0) + ...' for what lives on between calls", None),
     "-=": ("a name has one value: write 'x = last(x, 0) - ...' for what lives on between calls", None),
     "*=": ("a name has one value: give the product a new name", None),
     "/=": ("a name has one value: give the quotient a new name", None),
-    "++": ("one '+' adds", "+"),
+    "++": ("one '+' adds", None),
     "!": ("write 'not'; '!=' compares", "not"),
     "~": ("write 'not'", "not"),
     "%": ("there are no percent signs: half is 0.5, a remainder is mod(a, b)", None),
@@ -78,7 +78,7 @@ _SLIPS: dict[str, tuple[str, str | None]] = {
     "→": ("write '->'", "->"),
     "∞": ("write 'inf'", "inf"),
     "∑": ("write 'sum[i](...)'", None),
-    "√": ("write 'sqrt(...)'", "sqrt"),
+    "√": ("write 'sqrt(...)'", None),
     "²": ("write '^2'", "^2"),
     "³": ("write '^3'", "^3"),
 }
@@ -127,6 +127,8 @@ def check(source: Source, start: int = 0, end: int | None = None) -> None:
                 found.append(_odd_name(source, lexeme))
         elif lexeme.kind in ("quoted", "unended", "slip", "other"):
             found.append(_slip(source, lexeme))
+        if len(found) == MOST:
+            break
     if opened and not found:
         found.append(_unclosed(source, opened[-1]))
     if found:
@@ -167,7 +169,7 @@ def _begins_definition(text: str, lexeme: Lexeme) -> bool:
 def _stray(source: Source, lexeme: Lexeme, opened: list[Lexeme]) -> Diagnostic:
     span = _span(source, lexeme)
     if not opened:
-        return Diagnostic("LL0104", f"this '{lexeme.text}' closes nothing", span, hint="remove it", replacement="")
+        return Diagnostic("LL0104", f"this '{lexeme.text}' closes nothing", span, hint="remove it")
     opener = opened[-1]
     wanted = _CLOSING[opener.text]
     return Diagnostic(
@@ -177,7 +179,6 @@ def _stray(source: Source, lexeme: Lexeme, opened: list[Lexeme]) -> Diagnostic:
         expected=f"'{wanted}'",
         found=f"'{lexeme.text}'",
         labels=(Label(_span(source, opener), "opened here"),),
-        replacement=wanted,
     )
 
 
@@ -198,12 +199,23 @@ def _slip(source: Source, lexeme: Lexeme) -> Diagnostic:
     if lexeme.kind == "unended":
         return Diagnostic("LL0101", "this text is never closed", span, expected="'\"' before the end of the line")
     if text in _SLIPS:
-        hint, replacement = _SLIPS[text]
-        return Diagnostic("LL0101", f"there is no '{text}' here", span, hint=hint, replacement=replacement)
+        hint, ours = _SLIPS[text]
+        fix = () if ours is None else (Edit(span, _set_apart(source.text, lexeme, ours)),)
+        return Diagnostic("LL0101", f"there is no '{text}' here", span, hint=hint, fix=fix)
     name = unicodedata.name(text, f"U+{ord(text):04X}").lower()
     if text.isprintable() and not text.isspace():
         return Diagnostic("LL0101", f"the character '{text}' ({name}) means nothing here", span)
     return Diagnostic("LL0101", f"an invisible character ({name})", span, hint="remove it, or put a blank in its place")
+
+
+def _set_apart(text: str, lexeme: Lexeme, ours: str) -> str:
+    """What stands for a slip, with blanks where a word would run into its neighbours: ``a&&b`` is ``a and b``."""
+    if not ours.isalpha():
+        return ours
+    before, behind = text[max(0, lexeme.start - 1) : lexeme.start], text[lexeme.end : lexeme.end + 1]
+    left = " " if before.isalnum() or before in ("_", ")", "]") else ""
+    right = " " if behind.isalnum() or behind in ("_", "(", "[", "-", ".") else ""
+    return f"{left}{ours}{right}"
 
 
 def _quotes(source: Source, lexeme: Lexeme) -> Diagnostic:
@@ -214,7 +226,7 @@ def _quotes(source: Source, lexeme: Lexeme) -> Diagnostic:
             f"there are no {text[0]}-strings",
             span,
             hint=f"remove the '{text[0]}'; an expression stands without quotes",
-            replacement=text[1:],
+            fix=(Edit(span, text[1:]),),
         )
     inner = text.lstrip("rbfuRBFU").strip("'\"‘’‚“”„«»`")
     return Diagnostic(
@@ -224,5 +236,5 @@ def _quotes(source: Source, lexeme: Lexeme) -> Diagnostic:
         expected=f'"{inner}"' if inner else "'\"'",
         found=text,
         hint="names of losses, networks and axes need no quotes at all",
-        replacement=f'"{inner}"',
+        fix=(Edit(span, f'"{inner}"'),) if text[-1] in "'’”«»`“‘" and len(text) > 1 else (),
     )

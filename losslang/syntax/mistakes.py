@@ -11,7 +11,7 @@ from typing import cast
 from lark import Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from losslang.diagnostics import Diagnostic
+from losslang.diagnostics import Diagnostic, Edit
 from losslang.source import Source, Span
 from losslang.syntax.lexical import Lexeme, lexemes
 
@@ -248,7 +248,7 @@ def _unary_plus(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     """``+x``."""
     if place.kind != "PLUS" or not place.wants_operand:
         return None
-    return replace(plain, hint="remove it: there is no sign '+'", replacement="")
+    return replace(plain, hint="remove it: there is no sign '+'", fix=(Edit(place.span, ""),))
 
 
 def _missing_operator(place: _Place, plain: Diagnostic) -> Diagnostic | None:
@@ -272,7 +272,8 @@ def _single_equals(place: _Place, plain: Diagnostic) -> Diagnostic | None:
         return None
     words = [lexeme.text for lexeme in place.statement]
     if "if" in words or "when" in words or any(word in ("==", "<", ">", "and", "or", "not") for word in words):
-        return replace(plain, message="'=' gives a value, it does not compare", hint="write '=='", replacement="==")
+        fix = (Edit(place.span, "=="),)
+        return replace(plain, message="'=' gives a value, it does not compare", hint="write '=='", fix=fix)
     hint = "'==' compares; 'expression as name' names a term; a binding stands in the body of a definition"
     if place.rule == "file":
         hint = "a body on the line of its header is one expression: bindings stand on lines below"

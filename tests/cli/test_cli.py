@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -95,6 +96,51 @@ def test_check_for_github(call: Call) -> None:
     assert out.endswith("%0Ahint: did you mean 'focal'?\n")
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_fixes_are_applied_to_a_file(call: Call, own: Path, newline: str) -> None:
+    wrong = OWN.replace("^2", "**2").replace("l1(pred", "hubr(pred").replace("    mine(", "    mine(7, ")
+    own.write_text(wrong, encoding="utf-8", newline=newline)
+    code, out, _ = call("check", own, "--fix")
+    assert code == 1
+    assert "error[LL0208]" in out and out.endswith("\n1 error\n")
+    mended = wrong.replace("**2", "^2").replace("hubr", "huber").replace("\n", newline)
+    assert own.read_bytes().decode() == mended
+
+
+def test_fixes_are_shown(call: Call, own: Path) -> None:
+    wrong = OWN.replace("l1(pred", "hubr(pred")
+    own.write_text(wrong, encoding="utf-8")
+    code, out, _ = call("check", own, "--diff")
+    assert code == 1
+    assert "-    hubr(pred, target)\n+    huber(pred, target)\n" in out
+    assert own.read_text(encoding="utf-8") == wrong
+
+
+def test_fixes_of_a_config(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("lr: 0.1\nobjective: l1 + fcl(gama=2)  # ours\n", encoding="utf-8")
+    assert call("check", path, "--fix")[0] == 1
+    assert path.read_text(encoding="utf-8") == "lr: 0.1\nobjective: l1 + fcl(gama=2)  # ours\n"
+    path.write_text("lr: 0.1\nobjective: l1 + focall(gama=2)  # ours\n", encoding="utf-8")
+    assert call("check", path, "--fix")[:2] == (0, "ok\n")
+    assert path.read_text(encoding="utf-8") == "lr: 0.1\nobjective: l1 + focal(gamma=2)  # ours\n"
+
+
+def test_what_the_terminal_cannot_show_is_no_traceback() -> None:
+    command = [sys.executable, "-m", "losslang.cli", "check", "-e", "λ + 損 + \udcff"]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii:strict"})
+    assert done.returncode == 1 and b"error[LL" in done.stdout and not done.stderr
+
+
+def test_colours_are_for_a_terminal(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[" in call("check", "-e", "focl")[1]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in call("check", "-e", "focl")[1]
+
+
 def test_an_expression_may_begin_with_a_minus_sign(call: Call) -> None:
     assert call("check", "-e", "-ssim(pred, target)")[0] == 0
 
@@ -149,6 +195,8 @@ def test_files_that_cannot_be_read(call: Call, tmp_path: Path, command: str) -> 
         ["check", "a.loss", "-e", "l1"],
         ["check", "l1 + mse"],
         ["check", "-e"],
+        ["check", "-e", "l1", "--fix"],
+        ["check", "missing.loss", "--fix"],
         ["compile", "-e", "l1", "--emit", "c"],
         ["compile", "-e", "l1", "--dims", "pred"],
         ["compile", "-e", "l1", "--emit", "fx", "--after", "share"],
