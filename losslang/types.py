@@ -47,7 +47,7 @@ class Axis:
     def copy(self, ordinal: int) -> Axis:
         """The ``ordinal``-th re-indexing of this axis's root: same extent, another variable."""
         root = self.root
-        return Axis(f"{root.name}{ordinal + 1}", root.size, parent=root, ordinal=ordinal)
+        return Axis(f"{root.name}{ordinal + 1}", root.size, root.rest, parent=root, ordinal=ordinal)
 
     def derive(self, suffix: str) -> Axis:
         """An axis with an extent of its own, in this one's place."""

@@ -160,6 +160,10 @@ def _sqrt(node: ir.Op, g: Node) -> tuple[Node | None, ...]:
     return (apply("where", apply("eq", x, ZERO), ZERO, apply("div", g, apply("mul", const(2.0), node))),)
 
 
+def _polygamma_slope(order: Node, x: Node) -> Node:
+    return apply("polygamma", apply("add", const(1), order), x)
+
+
 def _square(x: Node) -> Node:
     return apply("mul", x, x)
 
@@ -190,6 +194,13 @@ OP_RULES: dict[str, Rule] = {
     "asin": _unary(lambda x, y: apply("div", ONE, apply("sqrt", apply("sub", ONE, _square(x))))),
     "acos": _unary(lambda x, y: apply("div", const(-1.0), apply("sqrt", apply("sub", ONE, _square(x))))),
     "atan": _unary(lambda x, y: apply("div", ONE, apply("add", ONE, _square(x)))),
+    "sinh": _unary(lambda x, y: apply("cosh", x)),
+    "cosh": _unary(lambda x, y: apply("sinh", x)),
+    "arsinh": _unary(lambda x, y: apply("div", ONE, apply("sqrt", apply("add", ONE, _square(x))))),
+    "arcosh": _unary(lambda x, y: apply("div", ONE, apply("sqrt", apply("sub", _square(x), ONE)))),
+    "artanh": _unary(lambda x, y: apply("div", ONE, apply("sub", ONE, _square(x)))),
+    "lgamma": _unary(lambda x, y: apply("polygamma", const(0), x)),
+    "polygamma": lambda node, g: (None, _times(g, _polygamma_slope(*node.args))),
     "erf": _unary(lambda x, y: apply("mul", const(2 / math.sqrt(math.pi)), apply("exp", apply("neg", _square(x))))),
     "where": lambda node, g: (None, _where(node.args[0], g), apply("where", node.args[0], ZERO, g)),
     "real": lambda node, g: (g,),
@@ -205,6 +216,8 @@ def _reduce_rule(node: ir.Reduce, g: Node) -> Node | None:
             part = g
         case "logsumexp":
             part = _times(g, apply("exp", apply("sub", x, node)))
+        case "prod":
+            part = _times(g, _product_of_others(node))
         case "max" | "min":
             hit = apply("eq", x, node)
             hit = hit if mask is None else apply("and", hit, mask)
@@ -214,6 +227,28 @@ def _reduce_rule(node: ir.Reduce, g: Node) -> Node | None:
     return part if mask is None else _where(mask, part)
 
 
+def _product_of_others(node: ir.Reduce) -> Node:
+    """For each factor the product of the others: no division, so it is exact where factors are 0."""
+    taken = {axis for arg in node.args for axis in arg.axes}
+    renamed = {axis: iota(fresh) for axis, fresh in _copies(node.over, taken).items()}
+    other: Node = const(False)
+    for axis, position in renamed.items():
+        other = apply("or", other, apply("ne", iota(axis), position))
+    x, *mask = (index(arg, renamed) for arg in node.args)
+    kept = apply("and", other, mask[0]) if mask else other
+    return reduce("prod", x, [position.axes[0] for position in renamed.values()], kept)
+
+
+def _copies(axes: Axes, taken: set[Axis]) -> dict[Axis, Axis]:
+    """For each axis an index variable over it that is not taken."""
+    fresh: dict[Axis, Axis] = {}
+    for axis in axes:
+        ordinal = next(n for n in range(1, 99) if axis.copy(n) not in taken)
+        fresh[axis] = axis.copy(ordinal)
+        taken.add(fresh[axis])
+    return fresh
+
+
 def _index_rule(node: ir.Index, g: Node) -> Node:
     """The transpose of a gather: a masked sum over the variables that the value lacks."""
     x = node.args[0]
@@ -221,13 +256,8 @@ def _index_rule(node: ir.Index, g: Node) -> Node:
     if ops.is_renaming(x, positions):
         back = {p.axes[0]: iota(axis) for axis, p in positions.items()}
         return index(g, back)
-    clash = [axis for axis in node.axes if axis in positions]
-    taken = {*node.axes, *x.axes}
-    fresh: dict[Axis, Node] = {}
-    for axis in clash:
-        ordinal = next(n for n in range(1, 99) if axis.copy(n) not in taken)
-        fresh[axis] = iota(axis.copy(ordinal))
-        taken.add(axis.copy(ordinal))
+    clash = tuple(axis for axis in node.axes if axis in positions)
+    fresh: dict[Axis, Node] = {a: iota(copy) for a, copy in _copies(clash, {*node.axes, *x.axes}).items()}
     g = index(g, fresh)
     hit: Node = const(True)
     for axis, position in positions.items():

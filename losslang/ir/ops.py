@@ -41,6 +41,11 @@ def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
+def _unfolded(*_: float) -> float:
+    """A function that Python's own library lacks stays a node."""
+    raise ValueError
+
+
 OPS: dict[str, OpInfo] = {
     "add": OpInfo(2, None, lambda x, y: x + y, commutes=True),
     "sub": OpInfo(2, None, lambda x, y: x - y),
@@ -68,8 +73,18 @@ OPS: dict[str, OpInfo] = {
     "asin": OpInfo(1, "real", math.asin),
     "acos": OpInfo(1, "real", math.acos),
     "atan": OpInfo(1, "real", math.atan),
+    "sinh": OpInfo(1, "real", math.sinh),
+    "cosh": OpInfo(1, "real", math.cosh),
+    "arsinh": OpInfo(1, "real", math.asinh),
+    "arcosh": OpInfo(1, "real", math.acosh),
+    "artanh": OpInfo(1, "real", math.atanh),
     "erf": OpInfo(1, "real", math.erf),
+    "lgamma": OpInfo(1, "real", math.lgamma),
+    "polygamma": OpInfo(2, "real", _unfolded),
     "floor": OpInfo(1, "real", lambda x: float(math.floor(x))),
+    "ceil": OpInfo(1, "real", lambda x: float(math.ceil(x))),
+    "round": OpInfo(1, "real", lambda x: float(round(x))),
+    "int": OpInfo(1, "int", int),
     "eq": OpInfo(2, "bool", lambda x, y: x == y, commutes=True),
     "ne": OpInfo(2, "bool", lambda x, y: x != y, commutes=True),
     "lt": OpInfo(2, "bool", lambda x, y: x < y),
@@ -85,6 +100,7 @@ OPS: dict[str, OpInfo] = {
 # monoid -> value of the empty set
 MONOIDS: dict[str, float] = {
     "sum": 0.0,
+    "prod": 1.0,
     "max": -math.inf,
     "min": math.inf,
     "logsumexp": -math.inf,
@@ -381,6 +397,10 @@ def _normal_real(x: Node) -> Node | None:
     return x if x.dtype == "real" else None
 
 
+def _normal_int(x: Node) -> Node | None:
+    return x if x.dtype == "int" else None
+
+
 _NORMAL: dict[str, Callable[..., Node | None]] = {
     "mul": _normal_mul,
     "add": _normal_add,
@@ -398,6 +418,7 @@ _NORMAL: dict[str, Callable[..., Node | None]] = {
     "lt": _same(False),
     "stop": _normal_stop,
     "real": _normal_real,
+    "int": _normal_int,
 }
 
 
@@ -447,6 +468,8 @@ def _reduce_absent(monoid: str, x: Node, axis: Axis) -> Node:
     match monoid:
         case "sum":
             return apply("mul", size(axis), x)
+        case "prod":
+            return apply("pow", x, size(axis))
         case "logsumexp":
             return apply("add", x, apply("log", size(axis)))
         case _:

@@ -91,7 +91,7 @@ class Oracle:
 
     def rank(self, axis: Axis) -> int:
         """How many dimensions an axis stands for."""
-        return len(self.shapes[axis]) if axis.rest else 1
+        return len(self.shapes[axis.root]) if axis.rest else 1
 
     def shape(self, axes: Axes) -> tuple[int, ...]:
         """The full shape of a value with these axes."""
@@ -127,7 +127,8 @@ class Oracle:
             case ir.Slot():
                 return np.asarray(self.slots.get(node.key, node.init), dtype=np.float64)
             case ir.Iota():
-                return np.arange(self.extent(node.axes[0])[0])
+                extent = self.extent(node.axes[0])
+                return np.arange(math.prod(extent)).reshape(extent)
             case ir.Size():
                 return np.asarray(math.prod(self.extent(node.axis)))
             case ir.Op():
@@ -190,8 +191,9 @@ class Oracle:
         positions = dict(zip(node.along, node.args[1:], strict=True))
         for axis in x.axes:
             if axis in positions:
-                place = np.clip(self.align(positions[axis], node.axes), 0, self.extent(axis)[0] - 1)
-                index.append(np.broadcast_to(place, shape))
+                extent = self.extent(axis)
+                place = np.clip(self.align(positions[axis], node.axes), 0, math.prod(extent) - 1)
+                index += np.unravel_index(np.broadcast_to(place, shape), extent) if extent else ()
             else:
                 grids = np.indices(shape)
                 index += [grids[place] for place in self.places((axis,), node.axes)]
@@ -233,6 +235,36 @@ def _sigmoid(x: Array) -> Array:
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
+
+def _lgamma_of(x: float) -> float:
+    return math.inf if x == -math.inf or (x <= 0 and x == math.floor(x)) else math.lgamma(x)
+
+
+_lgamma = np.vectorize(_lgamma_of, otypes=[np.float64])
+
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
+"""The Bernoulli numbers of even order from the second on."""
+
+_ASYMPTOTIC = 20.0
+"""Beyond it the asymptotic series of polygamma is exact to double precision."""
+
+
+def _polygamma(order: Array, x: Array) -> Array:
+    """The derivatives of the logarithm of the gamma function: recurrence up to large x, then the asymptotic series."""
+    n, x = int(order.flat[0]), np.array(x, dtype=np.float64)
+    total = np.zeros_like(x)
+    while np.any(small := x < _ASYMPTOTIC):
+        total = np.where(small, total + x ** -(n + 1.0), total)
+        x = np.where(small, x + 1, x)
+    series = sum(
+        b * math.factorial(2 * k + n - 1) / math.factorial(2 * k) * x ** -(2.0 * k + n)
+        for k, b in enumerate(_BERNOULLI, 1)
+    )
+    tail = series + 0.5 * math.factorial(n) * x ** -(n + 1.0)
+    lead = -np.log(x) if n == 0 else math.factorial(n - 1) * x ** -float(n)
+    return (-1.0) ** (n + 1) * (math.factorial(n) * total + tail + lead)
+
+
 ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "add": np.add,
     "sub": np.subtract,
@@ -260,8 +292,18 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "asin": np.arcsin,
     "acos": np.arccos,
     "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "arsinh": np.arcsinh,
+    "arcosh": np.arccosh,
+    "artanh": np.arctanh,
     "erf": _erf,
-    "floor": np.floor,
+    "lgamma": _lgamma,
+    "polygamma": _polygamma,
+    "floor": lambda x: np.floor(np.asarray(x, dtype=np.float64)),
+    "ceil": lambda x: np.ceil(np.asarray(x, dtype=np.float64)),
+    "round": lambda x: np.round(np.asarray(x, dtype=np.float64)),
+    "int": lambda x: np.asarray(x).astype(np.int64),
     "eq": np.equal,
     "ne": np.not_equal,
     "lt": np.less,
@@ -289,6 +331,7 @@ def _argmax(x: Array, mask: Array | None, dims: tuple[int, ...]) -> Array:
 
 MONOIDS: dict[str, Callable[[Array, Array | None, tuple[int, ...]], Array]] = {
     "sum": lambda x, mask, dims: np.sum(_masked(x, mask, 0), axis=dims),
+    "prod": lambda x, mask, dims: np.prod(_masked(x, mask, 1), axis=dims),
     "max": _extremum(np.maximum, -np.inf),
     "min": _extremum(np.minimum, np.inf),
     "logsumexp": lambda x, mask, dims: (

@@ -22,7 +22,8 @@ LIMIT = 90
 """Characters that an expression may have before it gets a line of its own."""
 
 _BUILTIN = """
-    mean var std count logmeanexp softmax log_softmax log_sigmoid log10 gaussian size index pick rows auto
+    mean var std sample_var sample_std argmin count logmeanexp softmax log_softmax log_sigmoid log2 log10 elu digamma
+    gaussian size index pick rows auto
     lpips_heads random vjp loss pi inf none true false as if else and or not in
 """
 

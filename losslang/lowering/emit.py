@@ -64,7 +64,7 @@ class Emitter:
     # -------------------------------------------------------------------------------- dimensions
     def rank(self, axis: Axis) -> int:
         """How many dimensions an axis stands for."""
-        return self.ranks[axis] if axis.rest else 1
+        return self.ranks[axis.root] if axis.rest else 1
 
     def places(self, over: Sequence[Axis], axes: Axes) -> list[int]:
         """The dimensions of axes within a value's dimensions."""
@@ -121,6 +121,17 @@ class Emitter:
             length = self.method("size", value, dim)
             total = length if total == 1 else self.call(_mul, total, length)
         return total
+
+    def extents(self, axes: Axes) -> list[Operand]:
+        """The extent of each dimension of a value with these axes."""
+        found: list[Operand] = []
+        for axis in axes:
+            if axis.root.size is not None:
+                found.append(axis.root.size)
+                continue
+            value, place = self.anchors[axis.root]
+            found += [self.method("size", value, dim) for dim in range(place, place + self.rank(axis))]
+        return found
 
     def indices(self, axis: Axis, step: int = 0) -> fx.Node:
         """0, 1, 2, ... along an axis (along one of its dimensions, where a rest axis has several)."""

@@ -44,8 +44,12 @@ def lower_table(emitter: Emitter, node: ir.Table) -> Operand:
 
 
 def lower_iota(emitter: Emitter, node: ir.Iota) -> Operand:
-    """0, 1, 2, ... on the inputs' device."""
-    return emitter.indices(node.axes[0])
+    """0, 1, 2, ... on the inputs' device; over the dimensions of a rest axis they count all elements."""
+    (axis,) = node.axes
+    if not axis.rest:
+        return emitter.indices(axis)
+    flat = emitter.call(functional.indices, emitter.like, emitter.extent(axis))
+    return emitter.method("reshape", flat, emitter.extents((axis,)))
 
 
 def lower_size(emitter: Emitter, node: ir.Size) -> Operand:
@@ -67,6 +71,8 @@ def lower_op(emitter: Emitter, node: ir.Op) -> Operand:
         args[1] = emitter.call(torch.sym_max, args[1], 1)  # the mean of nothing is 0
     if node in emitter.scalars:
         return _SCALARS[node.name](emitter, args)
+    if node.name == "polygamma":
+        return _polygamma(emitter, node)
     if node.name in _TENSORS_ONLY:
         args = [
             emitter.number(value) if arg in emitter.scalars else _working(emitter, value, arg, node)
@@ -122,7 +128,8 @@ _SCALARS: dict[str, Scalar] = {
 # operations whose torch form takes no Python numbers
 _TENSORS_ONLY = frozenset(
     {"max", "min", "exp", "log", "log1p", "expm1", "sqrt", "abs", "sign", "relu", "tanh", "sigmoid", "softplus"}
-    | {"sin", "cos", "tan", "asin", "acos", "atan", "erf", "floor", "stop"}
+    | {"sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "arsinh", "arcosh", "artanh"}
+    | {"erf", "lgamma", "floor", "ceil", "round", "int", "stop"}
 )
 
 
@@ -147,8 +154,20 @@ def _real(emitter: Emitter, x: Operand) -> Operand:
     return emitter.method("to", x, emitter.dtype)
 
 
+def _int(emitter: Emitter, x: Operand) -> Operand:
+    return emitter.method("to", x, torch.int64)
+
+
 def _stop(emitter: Emitter, x: Operand) -> Operand:
     return emitter.method("detach", x)
+
+
+def _polygamma(emitter: Emitter, node: ir.Op) -> Operand:
+    """Derivatives of the logarithm of the gamma function: torch wants their order as a number."""
+    order, x = node.args
+    assert isinstance(order, ir.Const), "the order of polygamma is a number"
+    value = _working(emitter, emitter.tensor(x), x, node)
+    return emitter.call(torch.polygamma, int(order.value), value) if order.value else emitter.call(torch.digamma, value)
 
 
 OPERATIONS: dict[str, Callable[..., Operand]] = {
@@ -178,8 +197,17 @@ OPERATIONS: dict[str, Callable[..., Operand]] = {
     "asin": _call(torch.asin),
     "acos": _call(torch.acos),
     "atan": _call(torch.atan),
+    "sinh": _call(torch.sinh),
+    "cosh": _call(torch.cosh),
+    "arsinh": _call(torch.asinh),
+    "arcosh": _call(torch.acosh),
+    "artanh": _call(torch.atanh),
     "erf": _call(torch.erf),
+    "lgamma": _call(torch.lgamma),
     "floor": _call(torch.floor),
+    "ceil": _call(torch.ceil),
+    "round": _call(torch.round),
+    "int": _int,
     "eq": _call(operator.eq),
     "ne": _call(operator.ne),
     "lt": _call(operator.lt),
@@ -222,6 +250,7 @@ def _masked(emitter: Emitter, node: ir.Reduce, value: Operand, axes: Axes) -> Op
 
 MONOIDS: dict[str, Callable[[Emitter, Operand, list[int]], Operand]] = {
     "sum": lambda emitter, x, dims: emitter.method("sum", x, dims),
+    "prod": lambda emitter, x, dims: emitter.call(functional.product, x, dims),
     "max": lambda emitter, x, dims: emitter.call(functional.largest, x, dims),
     "min": lambda emitter, x, dims: emitter.call(functional.smallest, x, dims),
     "logsumexp": lambda emitter, x, dims: emitter.call(torch.logsumexp, x, dims),

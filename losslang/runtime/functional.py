@@ -36,6 +36,13 @@ def smallest(x: Tensor, dims: list[int]) -> Tensor:
     return torch.amin(x, dims)
 
 
+def product(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """The product over some dimensions; of nothing it is 1."""
+    for dim in sorted(dims, reverse=True):
+        x = torch.prod(x, dim)
+    return x
+
+
 def convolve(x: Tensor, window: Tensor, dims: Sequence[int]) -> Tensor:
     """A window moved along each of some dimensions, only where it fits wholly inside."""
     for dim in dims:

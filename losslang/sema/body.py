@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from losslang.diagnostics import error
 from losslang.ir import ops
-from losslang.sema.brackets import conditions, declare_ranges
+from losslang.sema.brackets import conditions, declare_ranges, evaluated_filter
 from losslang.sema.elementwise import lift, tensor
 from losslang.sema.modifiers import Rows
 from losslang.sema.parameters import slot
 from losslang.sema.scope import Scope
-from losslang.sema.values import Auto, AxisSet, Condition, Listed, Tensor, Value, axes_text, describe
+from losslang.sema.values import Auto, AxisSet, Condition, Listed, Tensor, Value, axes_text
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import INT, Axes, Axis
@@ -171,17 +171,7 @@ def _result(value: Value, definition: ast.Definition, scope: Scope) -> Value:
 
 
 def _filter(expression: ast.Expression, scope: Scope) -> list[Condition]:
-    value = tensor(scope.session.evaluate(expression, scope), expression.span)
-    if value.node.dtype != "bool":
-        raise error(
-            "LL0307",
-            "a filter is a condition",
-            expression.span,
-            expected="a comparison, such as x > 0",
-            found=describe(value),
-            hint=f"compare it: {expression.span.text} > 0",
-        )
-    return conditions(value.node)
+    return conditions(evaluated_filter(expression, scope).node)
 
 
 def iota(axes: Axes) -> Tensor:

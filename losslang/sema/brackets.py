@@ -11,7 +11,17 @@ from losslang.ir import ops
 from losslang.ir.nodes import Node
 from losslang.sema.elementwise import lift, operate, tensor
 from losslang.sema.scope import Scope
-from losslang.sema.values import AxisSet, Condition, Listed, Static, Tensor, Value, describe, merge_orders
+from losslang.sema.values import (
+    AxisSet,
+    Condition,
+    Listed,
+    Static,
+    Tensor,
+    Value,
+    axes_text,
+    describe,
+    merge_orders,
+)
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import BOOL, INT, REAL, Axes, Axis, Kind
@@ -34,8 +44,20 @@ def _variance(x: Node, over: Axes, mask: Node | None) -> Node:
     return ops.mean(ops.apply("mul", centred, centred), over, mask)
 
 
-def _std(x: Node, over: Axes, mask: Node | None) -> Node:
-    return ops.apply("sqrt", _variance(x, over, mask))
+def _sample_variance(x: Node, over: Axes, mask: Node | None) -> Node:
+    """Divided by n - 1; of one element it is 0."""
+    centred = ops.apply("sub", x, ops.mean(x, over, mask))
+    count = ops.sizes(over, x) if mask is None else ops.reduce("sum", mask, over)
+    total = ops.reduce("sum", ops.apply("mul", centred, centred), over, mask)
+    return ops.apply("div", total, ops.apply("max", ops.apply("sub", count, ops.const(1)), ops.const(1)))
+
+
+def _root(of: Reducer) -> Reducer:
+    return lambda x, over, mask: ops.apply("sqrt", of(x, over, mask))
+
+
+def _argmin(x: Node, over: Axes, mask: Node | None) -> Node:
+    return ops.reduce("argmax", ops.apply("neg", x), over, mask)
 
 
 def _logmeanexp(x: Node, over: Axes, mask: Node | None) -> Node:
@@ -45,6 +67,7 @@ def _logmeanexp(x: Node, over: Axes, mask: Node | None) -> Node:
 
 REDUCTIONS: dict[str, Reducer] = {
     "sum": _monoid("sum"),
+    "prod": _monoid("prod"),
     "mean": ops.mean,
     "max": _monoid("max"),
     "min": _monoid("min"),
@@ -54,8 +77,11 @@ REDUCTIONS: dict[str, Reducer] = {
     "all": _monoid("all"),
     "count": _count,
     "argmax": _monoid("argmax"),
+    "argmin": _argmin,
     "var": _variance,
-    "std": _std,
+    "std": _root(_variance),
+    "sample_var": _sample_variance,
+    "sample_std": _root(_sample_variance),
 }
 
 
@@ -101,40 +127,57 @@ def _over(
             inner = Listed(value.axis, rows)
         return _fold_list(name, inner, span) if named else inner
     x = tensor(value, span)
-    where = None if condition is None else tensor(scope.session.evaluate(condition, scope), condition.span)
-    if where is not None and where.node.dtype != "bool":
-        raise error("LL0307", "a filter is a condition", span, expected="bool", found=describe(where))
+    where = None if condition is None else evaluated_filter(condition, scope)
     over = bracket_axes(items, x.order if where is None else merge_orders([x.order, where.order]), scope)
     inner, outer = split_domain(x.domain, over)
     mask = conjunction([*(c.node for c in inner), *([] if where is None else [where.node])])
     if name in MAPS:
         function, kind = MAPS[name]
         return Tensor(function(x.node, over, mask), x.order, x.domain, Kind(kind))
+    if name in PLACES:
+        _check_one_axis(name, over, x, span)
     node = REDUCTIONS[name](_checked(name, x, span), over, mask)
     extra = () if where is None else tuple(axis for axis in where.order if axis not in x.order)
     order = tuple(axis for axis in (*x.order, *extra) if axis not in over)
-    bound = over[0] if name == "argmax" else None
+    bound = over[0] if name in PLACES else None
     kind = INT if node.dtype == "int" else BOOL if node.dtype == "bool" else REAL
     return Tensor(node, order, outer, kind, bound)
 
 
+PLACES = ("argmax", "argmin")
+"""Reductions that give a place on their axis."""
+
+
+def _check_one_axis(name: str, over: Axes, x: Tensor, span: Span) -> None:
+    """A place on an axis: of several axes together there is none."""
+    if len(over) != 1 or over[0].rest or over[0] not in x.order:
+        raise error(
+            "LL0302",
+            f"{name} gives the place on one axis",
+            span,
+            expected=f"one axis of the value: {name}[c](x)",
+            found=axes_text(over) or "no axis",
+            hint="one axis after the other: the best w of each h first, then the best h",
+        )
+
+
 def _checked(name: str, x: Tensor, span: Span) -> Node:
+    """The value in the numbers that a reduction takes."""
     if name in ("any", "all", "count") and x.node.dtype != "bool":
         raise error("LL0307", f"{name} wants conditions", span, expected="bool", found=describe(x))
-    return (
-        ops.apply("real", x.node) if x.node.dtype == "bool" and name in ("max", "min", "mean", "logsumexp") else x.node
-    )
+    whole = name in ("sum", "any", "all", "count") or (x.node.dtype == "int" and name not in ("logsumexp", *PLACES))
+    return x.node if whole else ops.apply("real", x.node)
 
 
 def _fold_list(name: str, value: Listed, span: Span) -> Value:
     """A reduction over a list axis: it is unrolled."""
-    operation = {"sum": "add", "mean": "add", "max": "max", "min": "min"}.get(name)
+    operation = {"sum": "add", "mean": "add", "prod": "mul", "max": "max", "min": "min"}.get(name)
     if operation is None:
         raise error(
             "LL0309",
             f"{name} over a list axis is not supported",
             span,
-            expected="sum, mean, max or min",
+            expected="sum, mean, prod, max or min",
             found=name,
             hint="elements of a list may differ in shape: reduce each of them first",
         )
@@ -175,6 +218,25 @@ def _declare_range(name: str, limit: ast.Expression, scope: Scope) -> None:
             hint=f"{name} < 10, or {name} < c where c is an axis",
         )
     scope.stacked(name, value.value)
+
+
+def evaluated_filter(expression: ast.Expression, scope: Scope) -> Tensor:
+    """The condition of a filter.
+
+    Raises:
+        LosslangError: LL0307 for what is no condition.
+    """
+    where = tensor(scope.session.evaluate(expression, scope), expression.span)
+    if where.node.dtype != "bool":
+        raise error(
+            "LL0307",
+            "a filter is a condition",
+            expression.span,
+            expected="a comparison, such as x > 0",
+            found=describe(where),
+            hint=f"compare it: {expression.span.text} > 0",
+        )
+    return where
 
 
 def bracket_axes(items: Sequence[Item], order: Axes, scope: Scope) -> Axes:
@@ -288,11 +350,21 @@ def _place(item: ast.Expression, axis: Axis, scope: Scope) -> Tensor:
         if len(variables) == 1:
             return Tensor(ops.iota(variables[0]), variables, kind=INT, bound=variables[0])
     value = tensor(scope.session.evaluate(item, scope), item.span)
+    if _is_whole(value.node):
+        value = replace(value, node=ops.apply("int", value.node), kind=INT)
     if value.node.dtype != "int":
         raise error("LL0307", "an index is an integer", item.span, expected="int", found=describe(value))
     if isinstance(value.node, ir.Const):
         _check_place(int(value.node.value), axis, item.span)
     return value
+
+
+def _is_whole(node: Node) -> bool:
+    """Whether a real is a whole number by what it is made of: ``i + round(sqrt(size(i)))``."""
+    if not isinstance(node, ir.Op) or node.name in ("floor", "ceil", "round"):
+        return isinstance(node, ir.Op)
+    arithmetic = node.name in ("add", "sub", "mul", "neg", "max", "min", "clamp")
+    return arithmetic and all(arg.dtype == "int" or _is_whole(arg) for arg in node.args)
 
 
 def _check_place(place: int, axis: Axis, span: Span) -> None:

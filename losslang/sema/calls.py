@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from losslang.diagnostics import LosslangError, at_call, error
 from losslang.sema.body import evaluate_body
-from losslang.sema.brackets import bracket_axes
+from losslang.sema.brackets import bracket_axes, conditions, evaluated_filter
 from losslang.sema.elementwise import lift
 from losslang.sema.modifiers import Rows, evaluate_modifiers, finish
 from losslang.sema.parameters import (
@@ -58,8 +58,9 @@ def call(
     scope: Scope,
     span: Span,
     bracket: Sequence[ast.Expression | ast.Rest | ast.NamedIndex] = (),
+    condition: ast.Expression | None = None,
 ) -> Rows:
-    """A call of a definition from a scope.
+    """A call of a definition from a scope; a bracket names axes, and may say which of their elements count.
 
     An error inside a body also points at the call in the user's text.
     """
@@ -67,7 +68,7 @@ def call(
     if scope.session.calls > MAX_CALLS:
         raise too_large(span, f"more than {MAX_CALLS} calls of definitions")
     try:
-        return _call(function, arguments, scope, span, bracket)
+        return _call(function, arguments, scope, span, bracket, condition)
     except LosslangError as problem:
         if scope.implicit is None:
             raise
@@ -80,6 +81,7 @@ def _call(
     scope: Scope,
     span: Span,
     bracket: Sequence[ast.Expression | ast.Rest | ast.NamedIndex],
+    condition: ast.Expression | None,
 ) -> Rows:
     definition = function.definition
     given = dict(function.given)
@@ -107,8 +109,30 @@ def _call(
             implicit = scope.implicit(parameter.name)
             if implicit is not None:
                 values[parameter.name] = implicit
+    if condition is not None:
+        values = _filtered(values, bracket, condition, scope)
     spans = {name: expression.span for name, expression in bound.values.items()}
     return _lifted(Request(function, values, spans, span, tuple(bracket), bound.modifiers, sizes), scope)
+
+
+def _filtered(
+    values: dict[str, Value],
+    bracket: Sequence[ast.Expression | ast.Rest | ast.NamedIndex],
+    condition: ast.Expression,
+    scope: Scope,
+) -> dict[str, Value]:
+    """The arguments under the filter of a bracket, ``norm[d if m](x)``: those that have one of its axes."""
+    first = next((value for value in values.values() if isinstance(value, Tensor) and value.order), None)
+    if first is None:
+        return values
+    axes = set(bracket_axes(bracket, first.order, scope))
+    kept = tuple(conditions(evaluated_filter(condition, scope).node))
+    return {
+        name: replace(value, domain=(*value.domain, *kept))
+        if isinstance(value, Tensor) and axes & set(value.order)
+        else value
+        for name, value in values.items()
+    }
 
 
 def needs_input(parameter: ast.Parameter) -> bool:

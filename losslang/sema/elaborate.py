@@ -271,7 +271,7 @@ def _check_rows(plan: Plan, terms: Sequence[ir.Term]) -> None:
 
 def _rows(body: ast.Expression, scope: Scope) -> modifiers.Rows:
     """The rows of a term: of a single call with its normaliser and modifiers, else of the whole expression."""
-    callee, arguments, items = body, (), ()
+    callee, arguments, items, condition = body, (), (), None
     match body:
         case ast.Call(callee=ast.Name("rows"), arguments=(ast.Argument(value, None),)):
             return modifiers.Rows(evaluate(value, scope), reduce="none")  # how the IR's text says reduce=none
@@ -280,12 +280,12 @@ def _rows(body: ast.Expression, scope: Scope) -> modifiers.Rows:
     if isinstance(body, ast.Call):
         callee, arguments = body.callee, body.arguments
     if isinstance(callee, ast.Index):
-        callee, items = callee.base, callee.items
+        callee, items, condition = callee.base, callee.items, callee.filter
     if isinstance(callee, ast.Name) and callee.name not in scope.values:
         item = scope.environment.find(callee.name)
         if isinstance(item, ast.Definition) and item.keyword in ("loss", "fn"):
             function = Function(item, scope.environment.home(item))
-            return calls.call(function, arguments, scope, body.span, items)
+            return calls.call(function, arguments, scope, body.span, items, condition)
     return modifiers.Rows(evaluate(body, scope))
 
 

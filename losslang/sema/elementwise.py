@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from losslang.diagnostics import LosslangError, error
 from losslang.ir import ops
@@ -39,11 +41,26 @@ FUNCTIONS: dict[str, int] = {
     "asin": 1,
     "acos": 1,
     "atan": 1,
+    "sinh": 1,
+    "cosh": 1,
+    "arsinh": 1,
+    "arcosh": 1,
+    "artanh": 1,
     "erf": 1,
+    "lgamma": 1,
+    "digamma": 1,
+    "polygamma": 2,
     "floor": 1,
+    "ceil": 1,
+    "round": 1,
+    "int": 1,
+    "elu": 1,
+    "log2": 1,
+    "log10": 1,
+    "log_sigmoid": 1,
     "clamp": 3,
 }
-"""Builtin functions that are one operation, with their number of arguments."""
+"""Builtin elementwise functions, with their number of arguments."""
 
 RESULT_KINDS = {"sigmoid": "prob"}
 
@@ -125,6 +142,52 @@ def operate(name: str, values: Sequence[Value], span: Span) -> Value:
         return Tensor(node, order, combine(tensors, span), kind)
 
     return lift(values, apply, span)
+
+
+def applied(name: str, values: Sequence[Value], span: Span) -> Value:
+    """A function of `FUNCTIONS`: one operation, or a formula of several."""
+    if name == "polygamma":
+        _check_order(values[0], span)
+    formula = _FORMULAS.get(name)
+    if formula is None:
+        return operate(name, values, span)
+
+    def op(name: str, *operands: Value) -> Value:
+        return operate(name, operands, span)
+
+    return formula(values[0], op)
+
+
+def _check_order(order: Value, span: Span) -> None:
+    if not isinstance(order, Static) or not isinstance(order.value, int) or not 0 <= order.value <= MAX_ORDER:
+        raise error(
+            "LL0307",
+            "the order of polygamma is a whole number",
+            span,
+            expected=f"a number from 0 to {MAX_ORDER}: polygamma(1, x)",
+            found=describe(order),
+            hint="polygamma(0, x) is digamma(x), polygamma(1, x) its derivative",
+        )
+
+
+MAX_ORDER = 20
+"""Derivatives of digamma: beyond it their factorials fill the range of a float."""
+
+Operate: TypeAlias = Callable[..., Value]
+
+
+def _elu(x: Value, op: Operate) -> Value:
+    positive, zero = op("lt", Static(0), x), Static(0.0)
+    return op("where", positive, x, op("expm1", op("where", positive, zero, x)))
+
+
+_FORMULAS: dict[str, Callable[[Value, Operate], Value]] = {
+    "digamma": lambda x, op: op("polygamma", Static(0), x),
+    "elu": _elu,
+    "log2": lambda x, op: op("div", op("log", x), Static(math.log(2))),
+    "log10": lambda x, op: op("div", op("log", x), Static(math.log(10))),
+    "log_sigmoid": lambda x, op: op("neg", op("softplus", op("neg", x))),
+}
 
 
 def _fold(name: str, values: list[Value]) -> Static | None:

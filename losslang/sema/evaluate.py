@@ -11,7 +11,7 @@ from losslang.ir import ops
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema import body, calls, networks, parameters
 from losslang.sema.brackets import MAPS, REDUCTIONS, bracket_axes, bracketed, indexed
-from losslang.sema.elementwise import FUNCTIONS, lift, operate, tensor
+from losslang.sema.elementwise import FUNCTIONS, applied, lift, operate, tensor
 from losslang.sema.scope import Scope
 from losslang.sema.values import (
     NONE,
@@ -92,7 +92,7 @@ def _name(node: ast.Name, scope: Scope) -> Value:
         function = Function(item, scope.environment.home(item))
         return calls.call(function, (), scope, node.span).value if scope.implicit is not None else function
     if name in FUNCTIONS:
-        return Primitive(name, lambda values: operate(name, values, node.span))
+        return Primitive(name, lambda values: applied(name, values, node.span))
     if scope.implicit is not None:
         found = scope.implicit(name)
         if found is not None:
@@ -269,8 +269,7 @@ def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
     if name in SPECIAL:
         return SPECIAL[name](node, scope)
     if name in FUNCTIONS:
-        values = _positional(node, scope, FUNCTIONS[name])
-        return operate(name, values, node.span)
+        return applied(name, _positional(node, scope, FUNCTIONS[name]), node.span)
     known = [*FUNCTIONS, *SPECIAL, *REDUCTIONS, *scope.environment.names()]
     if name in REDUCTIONS or name in MAPS:
         raise error(
@@ -325,7 +324,7 @@ def _bracket_call(name: str, callee: ast.Index, node: ast.Call, scope: Scope) ->
     item = scope.environment.find(name)
     if isinstance(item, ast.Definition):
         function = Function(item, scope.environment.home(item))
-        return calls.call(function, node.arguments, scope, node.span, callee.items).value
+        return calls.call(function, node.arguments, scope, node.span, callee.items, callee.filter).value
     if name in REDUCTIONS or name in MAPS:
         if len(node.arguments) != 1 or node.arguments[0].name is not None:
             raise error("LL0208", f"{name} takes one value", node.span)
@@ -503,16 +502,6 @@ def _gaussian(node: ast.Call, scope: Scope) -> Value:
     return Tensor(ops.table(ops.gaussian(int(count), sigma), axis), (axis,))
 
 
-def _log_sigmoid(node: ast.Call, scope: Scope) -> Value:
-    (x,) = _positional(node, scope, 1)
-    return operate("neg", [operate("softplus", [operate("neg", [x], node.span)], node.span)], node.span)
-
-
-def _log10(node: ast.Call, scope: Scope) -> Value:
-    (x,) = _positional(node, scope, 1)
-    return operate("div", [operate("log", [x], node.span), Static(math.log(10))], node.span)
-
-
 def _heads(node: ast.Call, scope: Scope) -> Value:
     (net,) = _positional(node, scope, 1)
     if not isinstance(net, Network):
@@ -530,8 +519,6 @@ SPECIAL: dict[str, Callable[[ast.Call, Scope], Value]] = {
     "stop": _stop,
     "auto": _auto,
     "gaussian": _gaussian,
-    "log_sigmoid": _log_sigmoid,
-    "log10": _log10,
     "lpips_heads": _heads,
 }
 

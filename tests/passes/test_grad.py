@@ -21,6 +21,7 @@ from losslang.passes.lift_state import lift_state
 from losslang.passes.share import share
 from losslang.passes.simplify import simplify
 from losslang.passes.stabilise import stabilise
+from tests.passes.primitives import PRIMITIVES, title
 from tests.passes.programs import (
     COMPOSITES,
     LOSSES,
@@ -36,6 +37,7 @@ from tests.passes.programs import (
 )
 
 Inputs = dict[str, NDArray[Any]]
+EVERY = [*LOSSES, *COMPOSITES, *PRIMITIVES.values()]
 
 
 def along(of: Objective, root: Node, inputs: Inputs, direction: Inputs, step: float) -> float:
@@ -59,7 +61,7 @@ def assert_gradients(of: Objective, root: Node, seed: int = 0, step: float = 1e-
         assert np.isclose(np.sum(gradient * direction), wanted, rtol=1e-5, atol=1e-7), node.name
 
 
-@pytest.mark.parametrize("text", [*LOSSES, *COMPOSITES], ids=lambda text: text.split("(")[0][:24])
+@pytest.mark.parametrize("text", EVERY, ids=title)
 def test_gradients_agree_with_differences(text: str) -> None:
     of = pipeline.run(objective(text), "balance")
     root = as_total(of)
@@ -120,7 +122,7 @@ def test_the_pipeline_keeps_values_and_gradients(of: Objective, seed: int) -> No
     _assert_kept(of, pipeline.run(of, skip=frozenset({"simplify"})), seed)
 
 
-@pytest.mark.parametrize("text", [*LOSSES, *COMPOSITES], ids=lambda text: text.split("(")[0][:24])
+@pytest.mark.parametrize("text", EVERY, ids=title)
 def test_losses_are_equal_without_simplify(text: str) -> None:
     of = objective(text)
     plain = pipeline.run(of, "balance", skip=frozenset({"simplify"}))

@@ -18,6 +18,7 @@ from losslang.source import Source
 from losslang.syntax import parser
 from losslang.syntax.printer import format_source
 from losslang.types import Axis
+from tests.passes.primitives import PRIMITIVES, title
 from tests.passes.programs import (
     COMPOSITES,
     INPUTS,
@@ -36,7 +37,7 @@ def assert_round_trip(of: Objective) -> None:
     assert same(objective(text), of), text
 
 
-@pytest.mark.parametrize("text", [*LOSSES, *COMPOSITES], ids=lambda text: text.split("(")[0][:24])
+@pytest.mark.parametrize("text", [*LOSSES, *COMPOSITES, *PRIMITIVES.values()], ids=title)
 def test_every_stage_prints_what_elaborates_back(text: str) -> None:
     first = objective(text)
     assert_round_trip(first)
@@ -56,7 +57,7 @@ def test_the_text_is_formatted(text: str) -> None:
     assert format_source(Source("printed.loss", printed)) == printed
 
 
-@pytest.mark.parametrize("text", LOSSES)
+@pytest.mark.parametrize("text", [*LOSSES, *PRIMITIVES.values()], ids=title)
 def test_gradients_print(text: str) -> None:
     of = pipeline.run(objective(text), "share")
     wrt = differentiable(of)

@@ -1,0 +1,38 @@
+"""One small program for each primitive of the language: tests of values, gradients, texts and graphs run them all."""
+
+from __future__ import annotations
+
+PRIMITIVES: dict[str, str] = {
+    name: f"objective main({header}):\n" + "".join(f"    {line}\n" for line in lines)
+    for name, header, *lines in [
+        # elementwise
+        ("sinh", "x: real[i, j]", "v = sinh(x)*cosh(x)", "v"),
+        ("inverse hyperbolic", "x: real[i, j]", "v = arsinh(x) + arcosh(1.5 + x^2) + artanh(0.9*tanh(x))", "v"),
+        ("lgamma", "x: real[i, j]", "v = lgamma(0.2 + x^2)*digamma(0.3 + x^2) + polygamma(1, 0.5 + x^2)", "v"),
+        ("lgamma below zero", "x: real[i, j]", "v = lgamma(-2.5 + 0.1*tanh(x)) + digamma(-0.5 + 0.1*tanh(x))", "v"),
+        ("elu", "x: real[i, j]", "v = elu(x) + log2(1 + x^2) + log10(1 + x^2) + log_sigmoid(x)", "v"),
+        ("round", "x: real[i, j]", "v = x*round(3*x) + x*ceil(x) + x*floor(x)", "v"),
+        ("int", "x: real[i, j]", "v = x[i, j=j + round(sqrt(size(j)))]^2", "w[i] = x[i, j=int(1.5)]", "v + w"),
+        # reductions
+        ("prod", "x: real[i, j], m: bool[i, j]", "v[i] = prod[j](x)", "w = prod[i, j if m](x)", "v + w"),
+        ("prod of a row", "x: real[i, j], y: real[i]", "v = prod[j](y) + prod[j](x)", "v"),
+        ("prod of the rest", "x: real[b, ...]", "v = prod[...](x) + norm[...](x)", "v"),
+        ("norm", "x: real[i, j]", "v = norm[i, j](x) + norm[j](x, p=3) + norm[i, j](x, p=inf)", "v"),
+        ("filtered norm", "x: real[i, j]", "v[i] = norm[j if x > 0](x)", "v"),
+        (
+            "sample_std",
+            "x: real[i, j], m: bool[i, j]",
+            "v = sample_std[i, j](x)",
+            "w = sample_var[i, j if m](x)",
+            "v + w",
+        ),
+        ("filtered std", "x: real[i, j], m: bool[i, j]", "v = std[i, j if m](x)*var[i, j](x)", "v"),
+        ("argmin", "x: real[i, j], m: bool[i, j]", "v = x[argmin[j](x)]*x[argmax[j if m](x)]", "v"),
+    ]
+}
+"""By name; those of a group stand together."""
+
+
+def title(text: str) -> str:
+    """The name of a program in a test's title."""
+    return next((name for name, known in PRIMITIVES.items() if known == text), text.split("(")[0][:24])

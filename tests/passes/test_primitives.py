@@ -1,0 +1,142 @@
+"""What each primitive of the language means: values against numpy's own, edges, filters, empty axes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from losslang.diagnostics import LosslangError
+from losslang.ir import ops
+from losslang.ir.grad import gradients
+from losslang.ir.nodes import Node
+from losslang.ir.oracle import ELEMENTWISE, Oracle
+from losslang.sema.elaborate import Alone, value_of
+from losslang.sema.modules import LIBRARY_ONLY
+from losslang.source import Source
+from losslang.syntax import ast, parser
+
+Array = NDArray[Any]
+X = np.array([[0.5, -1.25, 2.0], [3.0, 0.25, -0.75]])
+
+
+def alone(text: str, header: str = "x: real[i, j]") -> Alone:
+    """The value of an expression whose inputs a header declares."""
+    module = parser.parse_module(Source("t.loss", f"objective main({header}): {text}\n"))
+    (definition,) = module.items
+    assert isinstance(definition, ast.Definition)
+    return value_of(definition.value, LIBRARY_ONLY, definition.parameters)
+
+
+def value(text: str, header: str = "x: real[i, j]", **arrays: Any) -> Array:
+    """Its elements, in the order of its axes as written; NaN where there is none."""
+    found = alone(text, header)
+    oracle = Oracle({"x": X, **arrays})
+    nodes: list[Node] = [found.value.node, *([found.present] if found.present is not None else [])]
+    elements, *present = oracle.evaluate([*nodes, *found.inputs.values()])[: len(nodes)]
+    if present:
+        mask = np.broadcast_to(oracle.align(nodes[1], nodes[0].axes), elements.shape)
+        elements = np.where(mask, elements, math.nan)
+    order = [axis for axis in found.value.order if axis in nodes[0].axes]
+    return elements.transpose([place for axis in order for place in oracle.places((axis,), nodes[0].axes)])
+
+
+def gradient(text: str, header: str = "x: real[i, j]", **arrays: Any) -> Array:
+    """The gradient at x of the sum of its elements."""
+    found = alone(text, header)
+    of = found.inputs["x"]
+    total = ops.reduce("sum", found.value.node, found.value.node.axes)
+    return Oracle({"x": X, **arrays}).evaluate([*gradients(total, [of]), *found.inputs.values()])[0]
+
+
+# ------------------------------------------------------------------------------------------ elementwise
+def test_polygamma_is_the_derivative_of_lgamma() -> None:
+    x = np.array([0.1, 0.5, 1.0, 2.5, 7.0, 30.0, -0.5, -3.3])
+    step = 1e-5
+    digamma = ELEMENTWISE["polygamma"](np.array(0), x)
+    lgamma = ELEMENTWISE["lgamma"]
+    assert np.allclose(digamma, (lgamma(x + step) - lgamma(x - step)) / (2 * step), rtol=1e-8, atol=1e-8)
+    assert np.isclose(ELEMENTWISE["polygamma"](np.array(0), np.array([1.0]))[0], -0.57721566490153286, rtol=1e-14)
+    assert np.isclose(ELEMENTWISE["polygamma"](np.array(1), np.array([1.0]))[0], math.pi**2 / 6, rtol=1e-14)
+    assert np.isclose(ELEMENTWISE["polygamma"](np.array(2), np.array([1.0]))[0], -2.4041138063191886, rtol=1e-14)
+
+
+def test_lgamma_at_its_poles_is_infinite() -> None:
+    assert np.all(value("lgamma(x)", x=np.array([[0.0, -1.0], [-7.0, -math.inf]])) == math.inf)
+
+
+def test_round_goes_to_the_even_neighbour() -> None:
+    x = np.array([[0.5, 1.5], [-0.5, 2.5]])
+    assert np.array_equal(value("round(x)", x=x), [[0, 2], [0, 2]])
+    assert np.array_equal(value("ceil(x)", x=x), [[1, 2], [0, 3]])
+
+
+def test_elu_is_smooth_at_zero() -> None:
+    assert np.allclose(value("elu(x)"), np.where(X > 0, X, np.expm1(X)))
+    assert np.array_equal(gradient("elu(x)", x=np.array([[0.0, 800.0], [-800.0, 0.0]])), [[1, 1], [0, 1]])
+
+
+def test_logarithms_of_other_bases() -> None:
+    assert np.allclose(value("log2(x)", x=np.array([[8.0, 0.5]])), [[3, -1]])
+    assert np.allclose(value("log10(x)", x=np.array([[1000.0, 0.1]])), [[3, -1]])
+
+
+def test_functions_are_values() -> None:
+    both = value("triplet(x, k, hinge=elu, margin=0.1)", "x: embed[i, d], k: int[i]", k=np.array([0, 1]))
+    assert both == 0
+
+
+# ------------------------------------------------------------------------------------------ reductions
+def test_prod() -> None:
+    assert np.allclose(value("prod[j](x)"), X.prod(1))
+    assert np.allclose(value("prod[i, j if x > 0](x)"), X[X > 0].prod())
+    assert value("prod[i, j if x > 9](x)") == 1
+    assert np.array_equal(value("prod[j](x)", x=np.zeros((2, 0))), [1, 1])
+
+
+def test_the_gradient_of_a_product_is_exact_at_zeros() -> None:
+    x = np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 5.0]])
+    assert np.array_equal(gradient("prod[j](x)", x=x), [[0, 6, 0], [0, 0, 0]])
+
+
+def test_the_second_derivative_of_a_product_is_exact_at_zeros() -> None:
+    found = alone("prod[j](x)", "x: real[j]")
+    of = found.inputs["x"]
+    (first,) = gradients(found.value.node, [of])
+    picked = ops.index(first, {of.axes[0]: ops.const(0)})
+    (second,) = gradients(picked, [of])
+    assert np.array_equal(Oracle({"x": np.array([0.0, 0.0, 5.0])}).evaluate([second, of])[0], [0, 5, 0])
+
+
+def test_norm_over_several_axes() -> None:
+    assert np.isclose(value("norm[i, j](x)"), np.linalg.norm(X))
+    assert np.isclose(value("norm[...](x)"), np.linalg.norm(X))
+    assert np.allclose(value("norm[j](x, 1)"), np.abs(X).sum(1))
+    assert np.isclose(value("norm[i, j](x, p=inf)"), 3)
+    assert np.allclose(value("norm[j if x > 0](x)"), np.linalg.norm(np.maximum(X, 0), axis=1))
+
+
+def test_spread_over_a_filter() -> None:
+    kept = X[X > 0]
+    assert np.isclose(value("std[i, j if x > 0](x)"), kept.std())
+    assert np.isclose(value("sample_std[i, j if x > 0](x)"), kept.std(ddof=1))
+    assert np.allclose(value("sample_var[j](x)"), X.var(1, ddof=1))
+    assert value("sample_std[i, j if x > 2.5](x)") == 0, "of one element"
+    assert value("sample_std[i, j if x > 99](x)") == 0, "of none"
+
+
+def test_argmin() -> None:
+    assert np.array_equal(value("argmin[j](x)"), X.argmin(1))
+    assert np.array_equal(value("argmin[j if x > 0](x)"), [0, 1])
+    assert np.array_equal(value("argmin[j](x)", x=np.array([[2.0, 1.0, 1.0]])), [1]), "the first of equals"
+    assert np.array_equal(value("argmax[j if k > 0](k)", "k: int[i, j]", k=np.array([[3, 1, 2]])), [0])
+
+
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+@pytest.mark.parametrize("bracket", ["i, j", "..."])
+def test_a_place_is_on_one_axis(name: str, bracket: str) -> None:
+    with pytest.raises(LosslangError, match="LL0302"):
+        value(f"{name}[{bracket}](x)")
