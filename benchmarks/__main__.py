@@ -1,6 +1,7 @@
 """Every benchmark in turn: ``python -m benchmarks``."""
 
-from benchmarks import fusion
+from benchmarks import frontend, fusion
 
 if __name__ == "__main__":
+    frontend.main()
     fusion.main()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -167,7 +168,12 @@ def intern(cls: type[N], args: tuple[Node, ...], axes: Axes, dtype: DType, *attr
 
 def attributes(node: Node) -> tuple[Any, ...]:
     """The fields of a node besides operands, axes and dtype."""
-    return tuple(getattr(node, field.name) for field in fields(node)[3:])
+    return tuple(getattr(node, name) for name in _own_fields(type(node)))
+
+
+@cache
+def _own_fields(kind: type[Node]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind)[3:])
 
 
 # -------------------------------------------------------------------------------------------- traversal

@@ -263,11 +263,18 @@ def _sorted(args: tuple[Node, ...]) -> tuple[Node, ...]:
 
 def signature(node: Node) -> str:
     """A short structural name that does not depend on the order of creation."""
-    if node not in _signatures:
-        for inner in ir.topological([node]):
-            if inner not in _signatures:
-                _signatures[inner] = _digest(inner)
+    found = _signatures.get(node)
+    if found is not None:
+        return found
+    for inner in ir.topological([node], _unsigned) if any(arg not in _signatures for arg in node.args) else [node]:
+        if inner not in _signatures:
+            _signatures[inner] = _digest(inner)
     return _signatures[node]
+
+
+def _unsigned(node: Node) -> tuple[Node, ...]:
+    """The operands to visit: none under what has a signature, else a chain of n nodes would take n^2 steps."""
+    return () if node in _signatures else node.args
 
 
 _signatures: WeakKeyDictionary[Node, str] = WeakKeyDictionary()

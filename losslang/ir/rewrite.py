@@ -49,10 +49,26 @@ def transform(objective: Objective, replace: Callable[[Node], Node | None]) -> O
 
 
 def fixpoint(objective: Objective, replace: Callable[[Node], Node | None], limit: int = 20) -> Objective:
-    """``transform`` until nothing changes."""
+    """``transform`` until nothing changes; what has settled is not looked at again."""
+    settled: set[Node] = set()
     for _ in range(limit):
-        changed = transform(objective, replace)
-        if changed is objective:
+        new = _step(objective.roots(), replace, settled)
+        if all(new[root] is root for root in objective.roots()):
             break
-        objective = changed
+        objective = objective.map(new.__getitem__)
     return objective
+
+
+def _step(roots: Iterable[Node], replace: Callable[[Node], Node | None], settled: set[Node]) -> dict[Node, Node]:
+    """`substitute` of what has not settled: of nodes that change by themselves or through their operands."""
+    new: dict[Node, Node] = {}
+    for node in topological(roots, lambda node: () if node in settled else node.args):
+        if node in settled:
+            new[node] = node
+            continue
+        rebuilt = rebuild(node, tuple(new[arg] for arg in node.args))
+        found = replace(rebuilt)
+        new[node] = rebuilt if found is None else found
+        if found is None and rebuilt is node:
+            settled.add(node)
+    return new

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakSet
+
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.nodes import Node, Objective, topological
@@ -9,8 +11,10 @@ from losslang.ir.nodes import Node, Objective, topological
 
 def verify(objective: Objective) -> None:
     """Check every node of an objective and the shape of its parts."""
-    for node in topological(objective.roots()):
-        _check(node)
+    for node in topological(objective.roots(), _unchecked):
+        if node not in _sound:
+            _check(node)
+            _sound.add(node)
     names = [term.name for term in objective.terms]
     assert len(set(names)) == len(names), f"two terms have one name: {names}"
     if objective.total is not None:
@@ -18,6 +22,14 @@ def verify(objective: Objective) -> None:
         assert len(objective.weights) == len(objective.terms), "a weight for each term"
         held = [n for n in topological(objective.roots()) if isinstance(n, ir.TermValue)]
         assert not held, "a balancer's place is left open"
+
+
+_sound: WeakSet[Node] = WeakSet()
+"""The nodes that were checked already: a node never changes, and most outlive a pass."""
+
+
+def _unchecked(node: Node) -> tuple[Node, ...]:
+    return () if node in _sound else node.args
 
 
 def _check(node: Node) -> None:

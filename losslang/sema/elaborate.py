@@ -120,7 +120,8 @@ def _elaborate(text: Program) -> ir.Objective:
             hint="leave tensors out and they become inputs: l1 is l1(pred, target)",
         )
     inputs = found.resolve()
-    unused = {name for name, node in inputs.items() if node not in objective.inputs}
+    used = set(objective.inputs)
+    unused = {name for name, node in inputs.items() if node not in used}
     # axes are numbered as the inputs come: an input that nothing uses may not count
     again = Session(evaluate, frame.sort)
     return _objective(text, frame, plan, found.resolve(unused), again) if unused else objective
@@ -247,7 +248,7 @@ def _terms(plan: Plan, scope: Scope) -> list[ir.Term]:
 
 
 def _term(part: Part, scope: Scope) -> ir.Term:
-    inner = replace(scope, path=part.name, axes=dict(scope.axes), values=dict(scope.values))
+    inner = scope.inner(part.name)
     rows = _rows(part.body, inner)
     value = modifiers.reduced(rows, part.span)
     _check_direction(part, inner)

@@ -15,6 +15,7 @@ from losslang.diagnostics import Edit, Label, LosslangError, error, nearest, ren
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema.kinds import kind_of, label_axis
+from losslang.sema.naming import Names
 from losslang.sema.resolve import bind, sort_of
 from losslang.sema.terms import Frame
 from losslang.source import Span
@@ -330,7 +331,7 @@ class Inputs:
     def resolve(self, unused: Collection[str] = ()) -> dict[str, ir.Input]:
         """The inputs with their axes fixed, in the order in which the text meets them, unused ones last."""
         made: dict[Var | Rest, Axis] = {}
-        names: set[str] = set()
+        names = Names()
         dims: dict[str, Axes] = {}
         for name in sorted(self.found, key=lambda name: name in unused):
             row = self.found[name].wanted.row
@@ -425,21 +426,15 @@ def children(node: ast.Expression) -> list[ast.Expression]:
             return []
 
 
-def _input(
-    name: str, wanted: Wanted, dims: tuple[Axis, ...], made: dict[Var | Rest, Axis], names: set[str]
-) -> ir.Input:
+def _input(name: str, wanted: Wanted, dims: tuple[Axis, ...], made: dict[Var | Rest, Axis], names: Names) -> ir.Input:
     bound = _axis(_find(wanted.bound), made, names) if wanted.bound is not None else None
     axes = tuple(sorted(dims, key=lambda axis: axis.key))
     return ir.intern(ir.Input, (), axes, wanted.kind.dtype, name, wanted.kind, dims, bound)
 
 
-def _axis(element: Var | Rest, made: dict[Var | Rest, Axis], names: set[str]) -> Axis:
+def _axis(element: Var | Rest, made: dict[Var | Rest, Axis], names: Names) -> Axis:
     if element not in made:
-        base, number = element.name, 2
-        name = base
-        while name in names:
-            name, number = f"{base}_{number}", number + 1
-        names.add(name)
+        name = names.unique(element.name)
         size = None if isinstance(element, Rest) else element.size
         made[element] = Axis(name, size, rest=isinstance(element, Rest), index=len(made))
     return made[element]
@@ -461,9 +456,13 @@ def _row(axes: tuple[ast.Axis, ...], variables: dict[str, Var], rests: dict[str,
 
 
 def _find(variable: Var) -> Var:
-    while variable.same is not None:
-        variable = variable.same
-    return variable
+    root = variable
+    while root.same is not None:
+        root = root.same
+    while variable.same is not None:  # paths are kept short: a tensor of ten thousand terms is unified as often
+        variable.same, variable = root, variable.same
+    root.same = None
+    return root
 
 
 def _expanded(row: Row) -> Row:
@@ -471,13 +470,24 @@ def _expanded(row: Row) -> Row:
     result: Row = []
     for element in row:
         if isinstance(element, Rest):
-            while isinstance(element, Rest) and element.row is not None and len(element.row) == 1:
-                element = element.row[0]
+            element = _last(element)
             if isinstance(element, Rest) and element.row is not None:
                 result += _expanded(element.row)
                 continue
         result.append(_find(element) if isinstance(element, Var) else element)
     return result
+
+
+def _last(rest: Rest) -> Var | Rest:
+    """What a rest stands for, where that is one element, through other rests; the way there is kept short."""
+    passed: list[Rest] = []
+    element: Var | Rest = rest
+    while isinstance(element, Rest) and element.row is not None and len(element.row) == 1:
+        passed.append(element)
+        element = element.row[0]
+    for one in passed:
+        one.row = [element]
+    return element
 
 
 def _unify_vars(a: Var, b: Var) -> None:

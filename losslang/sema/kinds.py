@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from losslang.diagnostics import did_you_mean, error, renamed
@@ -90,7 +91,7 @@ def limits(declared: ast.TensorType) -> tuple[tuple[str, float], ...]:
     return tuple(found)
 
 
-def convert(value: Tensor, wanted: Kind, axes: dict[str, Axes], declared: ast.TensorType, span: Span) -> Tensor:
+def convert(value: Tensor, wanted: Kind, axes: Mapping[str, Axes], declared: ast.TensorType, span: Span) -> Tensor:
     """A value as the kind that a parameter wants: the same numbers, or one of the two conversions.
 
     A label becomes its one-hot row where a prob is wanted; an image is moved from its declared range to the wanted one.
@@ -128,7 +129,7 @@ def _axis_text(axis: ast.Axis) -> str:
     return axis.name if axis.name is not None else str(axis.size)
 
 
-def _one_hot(value: Tensor, axes: dict[str, Axes], declared: ast.TensorType, span: Span) -> Tensor:
+def _one_hot(value: Tensor, axes: Mapping[str, Axes], declared: ast.TensorType, span: Span) -> Tensor:
     missing = [a for a in declared.groups[-1] if a.name in axes and not set(axes[a.name or ""]) & set(value.order)]
     names = [axis.name for axis in missing if not axis.is_rest]
     if len(names) != 1 or names[0] is None or len(axes[names[0]]) != 1:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import ChainMap
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field, replace
 
 from losslang.diagnostics import did_you_mean, error, renamed
 from losslang.sema.modules import Environment
@@ -93,8 +94,8 @@ class Scope:
     environment: Environment
     session: Session
     path: str
-    axes: dict[str, Axes] = field(default_factory=dict[str, Axes])
-    values: dict[str, Value] = field(default_factory=dict[str, Value])
+    axes: MutableMapping[str, Axes] = field(default_factory=dict[str, Axes])
+    values: MutableMapping[str, Value] = field(default_factory=dict[str, Value])
     local: dict[Axis, str] = field(default_factory=dict[Axis, str])
     foreign: set[Axis] = field(default_factory=set[Axis])
     """Axes that pass through: arguments have them, the definition does not declare them."""
@@ -104,6 +105,12 @@ class Scope:
     """The extents that the call gives to axes of the definition."""
     implicit: Callable[[str], Tensor | None] | None = None
     """At the level of an objective: the input of a name."""
+
+    def inner(self, path: str) -> Scope:
+        """A scope for one term: it sees the names of this one, and what it adds stays its own (no name is copied)."""
+        axes: MutableMapping[str, Axes] = ChainMap({}, self.axes)
+        values: MutableMapping[str, Value] = ChainMap({}, self.values)
+        return replace(self, path=path, axes=axes, values=values)
 
     def sees(self, axis: Axis) -> bool:
         """Whether an axis can be named or indexed here."""

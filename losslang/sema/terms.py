@@ -9,13 +9,14 @@ from typing import Any, cast
 from losslang.diagnostics import Label, LosslangError, did_you_mean, error, renamed
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema.modules import Environment
+from losslang.sema.naming import Names
 from losslang.sema.resolve import Sort
 from losslang.sema.values import Value
 from losslang.source import Span
 from losslang.syntax import ast
 
 CONSTANTS = ("pi", "inf", "none", "true", "false")
-MAX_TERMS = 2000
+MAX_TERMS = 10_000
 MAX_EXPANSIONS = 20_000
 
 
@@ -169,6 +170,8 @@ class Plan:
     """Where bindings are mentioned that are terms by themselves."""
     labels: dict[str, Span] = field(default_factory=dict[str, Span])
     """The names that ``as`` gives, and where."""
+    named: Names = field(default_factory=Names)
+    """The names of the terms so far."""
 
     def add(
         self, expression: ast.Expression, weights: tuple[ast.Expression, ...] = (), name: str | None = None
@@ -231,7 +234,7 @@ class Plan:
                 found=f"a term number {MAX_TERMS + 1}",
                 hint="terms of one kind belong in one loss over an axis: sum[k](...)",
             )
-        self.parts.append(Part(self._unique(name or self._name(body)), weights, body, span))
+        self.parts.append(Part(self.named.unique(name or self._name(body)), weights, body, span))
         return None
 
     def _check_loss(self, body: ast.Expression) -> None:
@@ -250,8 +253,9 @@ class Plan:
 
     def _check_name(self, labelled: ast.Labelled) -> None:
         """A name that is written stands for one term; names that follow from a loss are numbered."""
-        known = next((part.span for part in self.parts if part.name == labelled.name), None)
-        known = self.labels.get(labelled.name, known)
+        known = self.labels.get(labelled.name)
+        if known is None and labelled.name in self.named.taken:
+            known = next(part.span for part in self.parts if part.name == labelled.name)
         if known is not None:
             raise error(
                 "LL0205",
@@ -289,13 +293,6 @@ class Plan:
         """The first loss in the body names the term."""
         found = [n for n in names(body) if self.frame.has_loss(n)]
         return min(reversed(found), key=lambda n: n.span.start).name if found else "term"
-
-    def _unique(self, name: str) -> str:
-        taken = {part.name for part in self.parts}
-        unique, number = name, 2
-        while unique in taken:
-            unique, number = f"{name}_{number}", number + 1
-        return unique
 
     def _no_loss(self, body: ast.Expression) -> LosslangError:
         """Why an expression is no term."""

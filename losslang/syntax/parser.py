@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import lark.lexer
@@ -43,6 +43,7 @@ def parse_type(source: Source) -> ast.Type:
     return _parse(source, "type_only", 0, len(source.text))
 
 
+@lru_cache(maxsize=8)
 def parse_module(source: Source) -> ast.Module:
     """The definitions of a file; where several do not parse, all of their errors are raised together."""
     try:
