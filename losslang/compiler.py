@@ -231,8 +231,9 @@ def _ignored(objective: ir.Objective, node: ir.Input) -> tuple[int, ...]:
     """The label values that the objective compares this input with to leave them out."""
     found: list[int] = []
     for other in ir.topological(objective.roots()):
-        if isinstance(other, ir.Op) and other.name in ("eq", "ne") and node in other.args:
-            found += [int(a.value) for a in other.args if isinstance(a, ir.Const)]
+        if isinstance(other, ir.Op) and other.name in ("eq", "ne"):
+            sides = [a.args[0] if isinstance(a, ir.Index) else a for a in other.args]
+            found += [int(a.value) for a in sides if isinstance(a, ir.Const) and node in sides]
     return tuple(dict.fromkeys(found))
 
 

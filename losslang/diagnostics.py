@@ -196,6 +196,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     lowered = {candidate.lower(): candidate for candidate in names}
     if name.lower() in lowered:
         return lowered[name.lower()]
+    if len(name) < 2 and name.isalpha():
+        return None  # half of every short name is like a letter
     match = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return match[0] if match else None
 

@@ -430,7 +430,9 @@ def _size_view(node: ir.Size, text: _Text) -> _View:
         return _View(node.args, lambda args: _over("size", (node.axis,), text)(*args), "n")
     if not node.axis.rest:
         return _leaf(_call("size", ast.Name(node.axis.name)))
-    holder = next(name for name, known in text.names.inputs.items() if node.axis in known.axes)
+    holder = next((name for name, known in text.names.inputs.items() if node.axis in known.axes), None)
+    if holder is None:  # a gradient that depends on no input: it is shown, not read back
+        return _leaf(_call("size", ast.Name(str(node.axis))))
     return _View((), lambda _: _over("size", (node.axis,), text)(ast.Name(holder)), "n")
 
 

@@ -171,7 +171,8 @@ def _result(value: Value, definition: ast.Definition, scope: Scope) -> Value:
 
 
 def _filter(expression: ast.Expression, scope: Scope) -> list[Condition]:
-    return conditions(evaluated_filter(expression, scope).node)
+    where = evaluated_filter(expression, scope)
+    return [*where.domain, *conditions(where.node)]
 
 
 def iota(axes: Axes) -> Tensor:

@@ -9,6 +9,7 @@ from losslang.diagnostics import LosslangError, at_call, error
 from losslang.sema.body import evaluate_body
 from losslang.sema.brackets import bracket_axes, conditions, evaluated_filter
 from losslang.sema.elementwise import lift
+from losslang.sema.kinds import label_axis
 from losslang.sema.modifiers import Rows, evaluate_modifiers, finish
 from losslang.sema.parameters import (
     Request,
@@ -171,7 +172,7 @@ def _call_once(request: Request, caller: Scope) -> Rows:
     scope.foreign = _foreign(request)
     _bind_axis_parameters(request, scope, caller)
     given = [p for p in definition.parameters if p.name in request.values]
-    for parameter in sorted(given, key=lambda p: _is_label(request.values[p.name]) and sort_of(p) == "tensor"):
+    for parameter in sorted(given, key=lambda p: _is_label(request.values[p.name], p) and sort_of(p) == "tensor"):
         scope.values[parameter.name] = bound_value(parameter, request.values[parameter.name], request, scope)
     _make_axes(definition, scope)
     for parameter in definition.parameters:
@@ -219,7 +220,10 @@ def _check_some_tensor(request: Request, scope: Scope) -> None:
         )
 
 
-def _is_label(value: Value) -> bool:
+def _is_label(value: Value, parameter: ast.Parameter) -> bool:
+    """Whether an argument is read in the light of the class axis, which another argument may bring."""
+    if isinstance(value, Static):
+        return isinstance(parameter.type, ast.TensorType) and label_axis(parameter.type) is not None
     return isinstance(value, Tensor) and value.kind.name == "label"
 
 

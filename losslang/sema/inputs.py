@@ -185,7 +185,7 @@ class Inputs:
         inner = None
         if wanted is not None:
             inner = replace(wanted, kind=Kind(_MAPS.get(name, "real")))
-        keeps = name in _MAPS or not isinstance(call.callee, ast.Index)
+        keeps = name in _MAPS or not isinstance(call.callee, ast.Index) and name not in _PLACES
         for argument in call.arguments:
             self.collect(argument.value, inner if keeps else None)
         return None
@@ -272,6 +272,8 @@ class Inputs:
                 raise self._range_conflict(name, known, wanted, span)
             kind = known.wanted.kind
         row, other = known.wanted.row, wanted.row
+        if name in self.fixed and row == []:
+            other = None  # a number for a tensor is the same along all of its axes
         if name in self.fixed and wanted.passes and other is not None:
             other = [Rest(), *other[1:]]
         if kind is not None and row is not None and other is not None and not (name in self.fixed and wanted.weak):
@@ -350,6 +352,9 @@ class Inputs:
 
 
 _MAPS = {"softmax": "logit", "log_softmax": "logit", "sigmoid": "logit", "unit": "embed", "stop": "real"}
+
+_PLACES = ("pick", "size", "index")
+"""What has other axes than its argument."""
 
 
 def is_input(parameter: ast.Parameter) -> bool:

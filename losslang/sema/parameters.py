@@ -371,7 +371,7 @@ def _tensor(parameter: ast.Parameter, declared: ast.TensorType, value: Value, re
     elif (kind.dtype, x.node.dtype) in (("int", "real"), ("bool", "int"), ("bool", "real")):
         raise wrong_argument(parameter, value, span, type_text(parameter))
     else:
-        return replace(x, kind=kind, order=_broadcast_order(declared, scope))
+        return replace(x, kind=kind, order=_broadcast_order(declared, scope), bound=_bound_axis(declared, scope))
     x = match_axes(parameter, declared, x, request, scope)
     name = kinds.label_axis(declared)
     if name is not None and name in scope.axes and x.node.dtype == "int":
@@ -385,6 +385,12 @@ def _broadcast_order(declared: ast.TensorType, scope: Scope) -> Axes:
     """A number for a tensor is the same along all of its axes."""
     names = [axis.name or "" for axis in declared.groups[-1]] if len(declared.groups) == 1 else []
     return tuple(axis for name in names for axis in scope.axes.get(name, ()))
+
+
+def _bound_axis(declared: ast.TensorType, scope: Scope) -> Axis | None:
+    """The axis that a number for labels picks from: ``ce(logits, labels=2)``."""
+    axes = scope.axes.get(kinds.label_axis(declared) or "", ())
+    return axes[0] if len(axes) == 1 else None
 
 
 def _is_list(declared: ast.TensorType, request: Request) -> bool:
