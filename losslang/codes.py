@@ -47,8 +47,8 @@ There are more positional arguments than parameters that could take them. Each o
 parameter of its kind: tensors take tensors, networks take networks. Name the argument to say which
 parameter is meant.""",
     "LL0209": """\
-`use` names a module that the library does not have. A text reaches the library and itself, and reads no
-other file.""",
+`use` names a module that is nowhere: not a family of the library, and not a file beside the text or in a
+folder that path= or --path declares. A text that is given as a string, without path=, reads no file.""",
     "LL0210": """\
 A definition, alias or binding is needed to compute itself, perhaps through others; the message names
 the circle. What a name had in the previous call is `last(name, init)`; a repeated step is a fold, not a
@@ -142,5 +142,14 @@ A file of weights is not the one that was expected: its digest differs. Delete i
     "LL0604": """\
 A file of weights lacks tensors of the network, or has them in other shapes or dtypes. It has to be a
 state dict under torchvision's names.""",
+    # modules and configs
+    "LL0701": """\
+A module uses another that leads back to it. Move what both need into a third file, which uses neither.""",
+    "LL0702": """\
+A module lies beside the file that is compiled, or in a folder that path= or --path declares. Whatever leads
+out of these folders is not read: an absolute path, `..` too often, a link to somewhere else.""",
+    "LL0703": """\
+A name would mean two things: two of the file itself, the modules that it uses and the library define it.
+Rename your own, or keep a module's names apart: after `use mine as m` they are m.name.""",
 }
 """A few sentences for each code of `diagnostics.CODES`; a test holds the two equal."""

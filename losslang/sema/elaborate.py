@@ -22,6 +22,7 @@ from losslang.sema.modules import LIBRARY_ONLY, Environment, environment
 from losslang.sema.resolve import sort_of
 from losslang.sema.scope import Scope, Session
 from losslang.sema.terms import Frame, Part, Piped, Plan, expand_aliases, is_auto, names
+from losslang.sema.unit import Unit, unit_of
 from losslang.sema.values import Auto, Function, Listed, Static, Tensor, Value, describe
 from losslang.source import Source, Span
 from losslang.syntax import ast, parser
@@ -41,17 +42,18 @@ class Program:
     bindings: tuple[ast.Binding, ...] = ()
 
 
-def program(source: Source, name: str | None = None) -> Program:
+def program(unit: Unit, name: str | None = None) -> Program:
     """The objective in a text: an expression, or a file (``name`` chooses where it holds several).
 
     Raises:
         LosslangError: for syntax, and LL0405 where no single objective is meant.
     """
+    source = unit.source
     if not parser.is_module(source):
         return Program("objective", LIBRARY_ONLY, parser.parse_expression(source))
     module = parser.parse_module(source)
     wellformed.check(module)
-    env = environment(module)
+    env = environment(module, unit.search)
     found = {
         item.name: item for item in module.items if isinstance(item, ast.Definition) and item.keyword == "objective"
     }
@@ -87,14 +89,14 @@ def _no_objective(source: Source, name: str | None, found: list[str]) -> Losslan
     )
 
 
-def elaborate(source: Source, name: str | None = None) -> ir.Objective:
+def elaborate(text: Source | Unit, name: str | None = None) -> ir.Objective:
     """The IR of a text.
 
     Raises:
         LosslangError: with every error found; one term's error does not hide another's.
     """
     try:
-        return _elaborate(program(source, name))
+        return _elaborate(program(unit_of(text), name))
     except RecursionError:
         # calls within calls, each of them written out: no text says how deep they go before they are evaluated
         raise error(
@@ -232,7 +234,7 @@ def _root(frame: Frame, inputs: dict[str, ir.Input], session: Session) -> Scope:
 def _bindings(text: Program, frame: Frame, plan: Plan, scope: Scope) -> None:
     """Evaluate formulas, and losses that stand inside expressions; a loss that is a term keeps its rows until then."""
     mentioned = [n for b in text.bindings for n in names(b.value)] + list(names(text.expression))
-    inner = {name.name for name in mentioned if name.span.start not in plan.direct}
+    inner = {name.name for name in mentioned if id(name) not in plan.direct}
     for binding in text.bindings:
         if binding.name in inner or binding.name in frame.formulas or binding.axes is not None:
             value = body.bind_value(binding, replace(scope, path=binding.name))
@@ -418,7 +420,7 @@ def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Ses
     """The total of a balancer over the terms it is applied to."""
     item = frame.environment.find(piped.pipe.name)
     if not isinstance(item, ast.Definition) or item.keyword != "balancer":
-        names = [entry for entry in frame.environment.names() if _is_balancer(entry, frame)]
+        names = frame.environment.balancers()
         raise error(
             "LL0206",
             f"there is no balancer or pass '{piped.pipe.name}'",
@@ -448,11 +450,6 @@ def _check_once(objective: ir.Objective, balancer: ir.Balancer, span: Span) -> N
                 expected="at most one balancer over a term",
                 hint="keep one; as a weight, auto is the balancer uncertainty",
             )
-
-
-def _is_balancer(name: str, frame: Frame) -> bool:
-    item = frame.environment.find(name)
-    return isinstance(item, ast.Definition) and item.keyword == "balancer"
 
 
 def balance(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from losslang.diagnostics import LosslangError, did_you_mean, error, renamed
+from losslang.diagnostics import LosslangError, error, renamed
 from losslang.ir import ops
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema import body, calls, networks, parameters
@@ -119,7 +119,7 @@ def _alias(item: ast.Alias, node: ast.Name, scope: Scope) -> Value:
 def _unknown(node: ast.Name, scope: Scope) -> LosslangError:
     """The error for a name that means nothing."""
     known = [*scope.values, *scope.axes, *FUNCTIONS, *CONSTANTS, *TAPS, *ALIASES, *scope.environment.names()]
-    near = did_you_mean(node.name, known)
+    near = scope.environment.advice(node.name, known)
     if scope.implicit is None:
         expected = "a parameter, a binding above, an axis or a definition"
         hint = near or "a definition sees its own parameters and bindings, from the line after them on"
@@ -285,7 +285,7 @@ def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
         f"there is no loss or function '{name}'",
         node.callee.span,
         expected="a loss, a fn or a builtin function",
-        hint=did_you_mean(name, known) or "losslang list shows all of them",
+        hint=scope.environment.advice(name, known) or "losslang list shows all of them",
         fix=renamed(node.callee.span, name, known),
     )
 
@@ -339,7 +339,8 @@ def _bracket_call(name: str, callee: ast.Index, node: ast.Call, scope: Scope) ->
         f"there is no function '{name}[...]'",
         callee.span,
         expected="a reduction, a map or a definition",
-        hint=did_you_mean(name, known) or "reductions are sum, mean, max, min, logsumexp, any, all and count",
+        hint=scope.environment.advice(name, known)
+        or "reductions are sum, mean, max, min, logsumexp, any, all and count",
         fix=renamed(callee.span, name, known),
     )
 

@@ -161,8 +161,8 @@ class Inputs:
                 self.collect(argument, Wanted(kind, [], None, definition.name, parameter.name))
             elif sort_of(parameter) == "tensor":
                 if argument is not None:
-                    self.collect(argument, types[parameter.name])
-                elif parameter.default is None:
+                    self.collect(argument, types.get(parameter.name))
+                elif parameter.default is None and parameter.name in types:
                     self._unify(parameter.name, types[parameter.name], call.span)
         for name, value in bound.modifiers.items():
             if name in ("mask", "weight"):

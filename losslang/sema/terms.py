@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from losslang.diagnostics import Label, LosslangError, did_you_mean, error, renamed
+from losslang.diagnostics import Label, LosslangError, error, renamed
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema.modules import Environment
 from losslang.sema.naming import Names
@@ -59,7 +60,14 @@ class Frame:
         """Whether a name means a tensor of the caller."""
         if name in self.declared:
             return True
-        known = self._taken(name) or name in self.axes or name in CONSTANTS or name in TAPS or name in ALIASES
+        known = (
+            self._taken(name)
+            or "." in name
+            or name in self.axes
+            or name in CONSTANTS
+            or name in TAPS
+            or name in ALIASES
+        )
         known = known or name == "auto"
         return not known and self.environment.find(name) is None
 
@@ -167,7 +175,7 @@ class Plan:
     parts: list[Part] = field(default_factory=list[Part])
     piped: list[Piped] = field(default_factory=list[Piped])
     direct: set[int] = field(default_factory=set[int])
-    """Where bindings are mentioned that are terms by themselves."""
+    """The mentions (by `id`) of bindings that are terms by themselves."""
     labels: dict[str, Span] = field(default_factory=dict[str, Span])
     """The names that ``as`` gives, and where."""
     named: Names = field(default_factory=Names)
@@ -218,7 +226,7 @@ class Plan:
             return self._single(body.value, weights, name or body.name, span)
         named = body.name if isinstance(body, ast.Name) else ""
         if isinstance(body, ast.Name) and named in self.frame.bindings and named not in self.frame.formulas:
-            self.direct.add(body.span.start)
+            self.direct.add(id(body))
             return self._single(self.frame.bindings[body.name], weights, name or body.name, span)
         if isinstance(body, ast.Pipe) or (isinstance(body, ast.Sum) and name is None and self._distributes(body)):
             return self.add(body, weights)
@@ -291,8 +299,9 @@ class Plan:
 
     def _name(self, body: ast.Expression) -> str:
         """The first loss in the body names the term."""
-        found = [n for n in names(body) if self.frame.has_loss(n)]
-        return min(reversed(found), key=lambda n: n.span.start).name if found else "term"
+        found = {id(name) for name in names(body) if self.frame.has_loss(name)}
+        first = next((node.name for node in ast.walk(body) if isinstance(node, ast.Name) and id(node) in found), "term")
+        return re.split("[.:]", first)[-1]
 
     def _no_loss(self, body: ast.Expression) -> LosslangError:
         """Why an expression is no term."""
@@ -314,7 +323,8 @@ class Plan:
             f"there is no loss '{name}'",
             callee.span,
             expected=example,
-            hint=did_you_mean(name, self.frame.environment.names()) or "losslang list shows all of them",
+            hint=self.frame.environment.advice(name, self.frame.environment.names())
+            or "losslang list shows all of them",
             fix=renamed(callee.span, name, self.frame.environment.names()),
         )
 
@@ -345,7 +355,8 @@ def expand_aliases(expression: ast.Expression, environment: Environment) -> ast.
                 left -= 1
                 if left < 0:
                     raise too_large(expression.span, f"aliases are written out more than {MAX_EXPANSIONS} times")
-                body = _placed(item.value, node.span) if item.span.source is not node.span.source else item.value
+                body = environment.home(item).qualified(item.value)
+                body = _placed(body, node.span) if item.span.source.library else body
                 given = node.arguments if isinstance(node, ast.Call) else None
                 return expand(body if given is None else _give(body, given, environment))
             case ast.Sum():

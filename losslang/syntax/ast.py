@@ -40,7 +40,10 @@ class String(Node):
 
 @dataclass(frozen=True, slots=True)
 class Name(Node):
-    """A loss, function, parameter, binding, index variable, input, or a constant: ``pi``, ``none``."""
+    """A loss, function, parameter, binding, index variable, input, or a constant: ``pi``, ``none``.
+
+    ``m.name`` is the definition ``name`` of what ``use ... as m`` names.
+    """
 
     name: str
 
@@ -310,10 +313,20 @@ class Alias(Node):
 
 @dataclass(frozen=True, slots=True)
 class Use(Node):
-    """``use image`` or ``use a.b as c``."""
+    """``use image``, ``use a.b as c`` or ``use ./mine.loss`` (whose path is one part, as written)."""
 
     path: tuple[str, ...]
     alias: str | None = None
+
+    @property
+    def target(self) -> str:
+        """What is used, as written."""
+        return ".".join(self.path)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether a file is named by its place."""
+        return "/" in self.path[0]
 
 
 @dataclass(frozen=True, slots=True)
