@@ -80,16 +80,21 @@ def places(over: Sequence[Axis], axes: Axes, rank: Callable[[Axis], int]) -> lis
 # -------------------------------------------------------------------------------------------- kinds
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a tensor's numbers mean: a name of `KINDS`, and an image's declared range."""
+    """What a tensor's numbers mean: a name of `KINDS`, an image's declared range, the format of boxes."""
 
     name: str
     range: tuple[float, float] | None = None
+    format: str | None = None
 
     def __str__(self) -> str:
-        if self.range is None:
-            return self.name
-        low, high = self.range
-        return f"{self.name} in {low:g}..{high:g}"
+        return self.name + self.suffix
+
+    @property
+    def suffix(self) -> str:
+        """What stands behind the axes in a type: `` in 0..1`` or `` in cxcywh``."""
+        if self.range is not None:
+            return f" in {self.range[0]:g}..{self.range[1]:g}"
+        return "" if self.format is None else f" in {self.format}"
 
     @property
     def dtype(self) -> DType:
@@ -110,8 +115,12 @@ KINDS: dict[str, str | None] = {
     "image": "real",
     "wave": "real",
     "score": "real",
+    "box": "real",
     "label": "int",
 }
+
+FORMATS = ("xyxy", "cxcywh", "xywh")
+"""What the coordinates of a box are: two corners, centre and extent, first corner and extent."""
 
 REAL, INT, BOOL = Kind("real"), Kind("int"), Kind("bool")
 
@@ -134,7 +143,7 @@ def meet(a: Kind, b: Kind) -> Kind | None:
         finer, coarser = b, a
     else:
         return None
-    return Kind(finer.name, finer.range if finer.range is not None else coarser.range)
+    return Kind(finer.name, finer.range if finer.range is not None else coarser.range, finer.format or coarser.format)
 
 
 # how a wrong kind is mended: (found, wanted) -> what to write

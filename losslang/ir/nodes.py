@@ -40,9 +40,7 @@ class Input(Node):
         """``label[b, ...] < c``."""
         axes = [f"{axis.name}={axis.root.size}" if axis.root.size is not None else str(axis) for axis in self.dims]
         text = self.kind.name + (f"[{', '.join(axes)}]" if axes else "")
-        if self.kind.range is not None:
-            text += f" in {self.kind.range[0]:g}..{self.kind.range[1]:g}"
-        return text + (f" < {self.bound.name}" if self.bound is not None else "")
+        return text + self.kind.suffix + (f" < {self.bound.name}" if self.bound is not None else "")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -115,6 +115,8 @@ def _type(node: ir.Input, names: _Names) -> ast.TensorType:
     if node.kind.range is not None:
         low, high = node.kind.range
         bounds.append(ast.Bound("in", ast.Range(_number(low), _number(high))))
+    if node.kind.format is not None:
+        bounds.append(ast.Bound("in", ast.Name(node.kind.format)))
     return ast.TensorType(node.kind.name, (axes,) if axes else (), bounds=tuple(bounds))
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from losslang.diagnostics import LosslangError, error, renamed
 from losslang.ir import ops
 from losslang.ir.netspec import ALIASES, TAPS
-from losslang.sema import body, calls, networks, parameters
+from losslang.sema import body, boxes, calls, networks, parameters
 from losslang.sema.brackets import MAPS, REDUCTIONS, bracket_axes, bracketed, indexed
 from losslang.sema.elementwise import FUNCTIONS, applied, lift, operate, tensor
 from losslang.sema.scope import Scope
@@ -510,6 +510,16 @@ def _heads(node: ast.Call, scope: Scope) -> Value:
     return networks.heads(net, scope)
 
 
+def _box(name: str) -> Callable[[ast.Call, Scope], Value]:
+    """``lo(p)``, ``hi(p)``, ``center(p)`` and ``extent(p)`` of boxes."""
+
+    def apply(node: ast.Call, scope: Scope) -> Value:
+        (x,) = _positional(node, scope, 1)
+        return lift([x], lambda single: boxes.read(name, tensor(single[0], node.span), scope, node.span), node.span)
+
+    return apply
+
+
 SPECIAL: dict[str, Callable[[ast.Call, Scope], Value]] = {
     "max": _n_ary("max"),
     "min": _n_ary("min"),
@@ -521,6 +531,7 @@ SPECIAL: dict[str, Callable[[ast.Call, Scope], Value]] = {
     "auto": _auto,
     "gaussian": _gaussian,
     "lpips_heads": _heads,
+    **{name: _box(name) for name in boxes.READERS},
 }
 
 WINDOWS = ("conv", "diff")

@@ -60,7 +60,7 @@ class Wanted:
     def text(self) -> str:
         """As a type, for messages."""
         row = "" if not self.row else f"[{', '.join(_name(e) for e in _expanded(self.row))}]"
-        return f"{self.kind.name}{row}" + ("" if self.kind.range is None else f" in {_range(self.kind)}")
+        return f"{self.kind.name}{row}{self.kind.suffix}"
 
 
 @dataclass
@@ -330,11 +330,20 @@ class Inputs:
         )
 
     # --------------------------------------------------------------------------------- result
+    def _size_boxes(self) -> None:
+        """A box has four coordinates, unless its type says six."""
+        for found in self.found.values():
+            row = _expanded(found.wanted.row or []) if found.wanted.kind.name == "box" else []
+            if row and isinstance(row[-1], Var) and row[-1].size is None:
+                row[-1].size = 4
+
     def resolve(self, unused: Collection[str] = ()) -> dict[str, ir.Input]:
         """The inputs with their axes fixed, in the order in which the text meets them, unused ones last."""
         made: dict[Var | Rest, Axis] = {}
         names = Names()
         dims: dict[str, Axes] = {}
+        self._size_boxes()
+        self._size_boxes()
         for name in sorted(self.found, key=lambda name: name in unused):
             row = self.found[name].wanted.row
             dims[name] = tuple(_axis(element, made, names) for element in _expanded(row or []))

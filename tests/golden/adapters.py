@@ -105,6 +105,8 @@ GAPS: dict[tuple[str, str], str] = {
     ("image", "lpips/8"): "a map of distances instead of one number",
     ("image", "content/2"): "another network: average pooling",
     ("image", "ssim/8"): "reflection at the border",
+    ("image", "nwd/4"): "the distance without the exponential",
+    ("image", "nwd/6"): "the distance without the exponential",
 }
 
 
@@ -571,6 +573,46 @@ def _scheduled_pseudo_huber(p: Params, x: Inputs) -> str:
     if kind == "huber":
         return call("pseudo_huber", **given)
     return call("scheduled_pseudo_huber", **given, t=at, steps=steps)
+
+
+def _boxes(name: str) -> Rule:
+    """A loss of two boxes and eps, which all of them have."""
+
+    def adapter(p: Params, x: Inputs) -> str:
+        return call(name, pred="pred", target="target", eps=p["eps"], reduce=reduction(p))
+
+    return adapter
+
+
+for _name in ("giou", "diou", "ciou"):
+    RULES["image", _name] = _boxes(_name)
+
+
+@rule("image", "eiou")
+def _eiou(p: Params, x: Inputs) -> str:
+    return call("eiou", pred="pred", target="target", gamma=p["gamma"], eps=p["eps"], reduce=reduction(p))
+
+
+@rule("image", "nwd")
+def _nwd(p: Params, x: Inputs) -> str:
+    if p["mode"] != "exp":
+        raise NotCovered(f"mode {p['mode']}")
+    return call("nwd", pred="pred", target="target", scale=p["constant"], eps=p["eps"], reduce=reduction(p))
+
+
+@rule("image", "nwd_eflnet")
+def _nwd_of_centres(p: Params, x: Inputs) -> str:
+    assert p["box_format"] == "cxcywh" and p["reduction"] == "mean of 1-nwd"
+    return objective(
+        "pred, target: box[b, x] in cxcywh",
+        call("nwd", pred="pred", target="target", scale=p["constant"], eps=p["eps"]),
+    )
+
+
+@rule("image", "iou")
+def _iou(p: Params, x: Inputs) -> str:
+    form = "linear" if p["linear"] else "log"
+    return call("iou_loss", pred="pred", target="target", form=form, eps=p["eps"], reduce=reduction(p))
 
 
 @rule("image", "total_variation")
