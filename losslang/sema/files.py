@@ -123,7 +123,7 @@ def unknown(use: ast.Use, families: list[str], search: Search) -> LosslangError:
         "LL0209",
         f"there is no module '{use.target}'",
         use.span,
-        expected="one of " + ", ".join(sorted(dict.fromkeys(known))),
+        expected=", ".join([*(f"./{name}{SUFFIX}" for name in search.nearby()), "a family that losslang list shows"]),
         found=use.target,
         hint=hint or "a text alone reads no file: compile a Path, or say with path= where modules lie",
     )
