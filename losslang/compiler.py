@@ -412,7 +412,7 @@ def diagnose(text: Text, *, name: str | None = None, path: Folders = ()) -> list
         return True
 
     if name is not None or not parser.is_module(source):
-        attempt(lambda: pipeline.run(elaborate(unit, name)))
+        attempt(lambda: elaborate(unit, name))
         return found
     if not attempt(lambda: environment(parser.parse_module(source), unit.search)):
         return found
@@ -420,7 +420,7 @@ def diagnose(text: Text, *, name: str | None = None, path: Folders = ()) -> list
     known = environment(module, unit.search)
     for item in module.items:
         if isinstance(item, ast.Definition) and item.keyword == "objective":
-            attempt(lambda item=item: pipeline.run(elaborate(unit, item.name)))
+            attempt(lambda item=item: elaborate(unit, item.name))
         elif not isinstance(item, ast.Use) and _stands_alone(item):
             attempt(lambda item=item: value_of(ast.Name(item.name, span=item.span), known))
     return found

@@ -49,6 +49,12 @@ class Axis:
         root = self.root
         return Axis(f"{root.name}{ordinal + 1}", root.size, root.rest, parent=root, ordinal=ordinal)
 
+    def ordinal_of(self, name: str) -> int | None:
+        """Which re-indexing has a name: ``i2`` is the first of ``i``; None where it is none's."""
+        number = name.removeprefix(self.root.name)
+        plain = name != number and number.isascii() and number.isdigit() and number[0] != "0"
+        return int(number) - 1 if plain and len(number) < 4 and int(number) > 1 else None
+
     def derive(self, suffix: str) -> Axis:
         """An axis with an extent of its own, in this one's place."""
         return Axis(f"{self.name}_{suffix}", parent=self)

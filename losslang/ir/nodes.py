@@ -155,8 +155,7 @@ _table: WeakValueDictionary[tuple[Hashable, ...], Node] = WeakValueDictionary()
 
 def intern(cls: type[N], args: tuple[Node, ...], axes: Axes, dtype: DType, *attributes: Hashable) -> N:
     """The one node with these fields. Constants of different type (1, 1.0, True) stay apart."""
-    kinds = tuple(type(attribute) for attribute in attributes)
-    key = (cls, tuple(id(arg) for arg in args), axes, dtype, attributes, kinds)
+    key = (cls, tuple(map(id, args)), axes, dtype, attributes, tuple(map(type, attributes)))
     found = _table.get(key)
     if found is None:
         found = cls(args, axes, dtype, *attributes)

@@ -34,23 +34,26 @@ def evaluate_body(definition: ast.Definition, scope: Scope) -> Rows:
 
 def _learn_variables(definition: ast.Definition, scope: Scope) -> None:
     """Index variables of parameters are known before they are compared: ``i != j and labels[i] == labels[j]``."""
+    for name, axis in scope.session.once(definition, _variables):
+        axes = scope.axes.get(axis, ())
+        if len(axes) == 1 and name not in scope.axes and name not in scope.values:
+            scope.variable(name, axes[0])
+
+
+def _variables(definition: ast.Definition) -> list[tuple[str, str]]:
+    """The names that index a parameter in a definition's text, and the declared axes where they stand."""
     declared = {
         p.name: p.type.groups[-1] for p in definition.parameters if isinstance(p.type, ast.TensorType) and p.type.groups
     }
+    bound = {binding.name for binding in definition.bindings}
+    found: dict[tuple[str, str], None] = {}
     for expression in (*(b.value for b in definition.bindings), *_filters(definition), definition.value):
         for node in indices(expression):
-            base = node.base.name if isinstance(node.base, ast.Name) else None
-            for place, item in enumerate(node.items):
-                if base not in declared or not isinstance(item, ast.Name) or place >= len(declared[base]):
-                    continue
-                axes = scope.axes.get(declared[base][place].name or "", ())
-                known = item.name in scope.axes or item.name in scope.values
-                if len(axes) == 1 and not known and not _is_binding(item.name, definition):
-                    scope.variable(item.name, axes[0])
-
-
-def _is_binding(name: str, definition: ast.Definition) -> bool:
-    return any(binding.name == name for binding in definition.bindings)
+            axes = declared.get(node.base.name, ()) if isinstance(node.base, ast.Name) else ()
+            for axis, item in zip(axes, node.items, strict=False):
+                if isinstance(item, ast.Name) and item.name not in bound:
+                    found[item.name, axis.name or ""] = None
+    return list(found)
 
 
 def _filters(definition: ast.Definition) -> list[ast.Expression]:

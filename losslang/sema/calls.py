@@ -30,7 +30,7 @@ from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import Axis
 
-MAX_CALLS = 50_000
+MAX_CALLS = 100_000
 """Calls of definitions in one objective: what they stand for is written out."""
 
 
@@ -67,7 +67,8 @@ def call(
     """
     scope.session.calls += 1
     if scope.session.calls > MAX_CALLS:
-        raise too_large(span, f"more than {MAX_CALLS} calls of definitions")
+        first = scope.session.calls == MAX_CALLS + 1
+        raise too_large(span, f"more than {MAX_CALLS} calls of definitions") if first else LosslangError(())
     try:
         return _call(function, arguments, scope, span, bracket, condition)
     except LosslangError as problem:
@@ -86,7 +87,10 @@ def _call(
 ) -> Rows:
     definition = function.definition
     given = dict(function.given)
-    open_definition = replace(definition, parameters=tuple(p for p in definition.parameters if p.name not in given))
+    open_definition = definition
+    if given:
+        left = tuple(p for p in definition.parameters if p.name not in given)
+        open_definition = replace(definition, parameters=left)
     evaluated: dict[int, Value] = {}
 
     def sort(expression: ast.Expression) -> Sort:

@@ -430,7 +430,8 @@ def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Ses
             or (f"'{item.name}' is no balancer; another term is added with +" if item is not None else None),
             fix=renamed(piped.pipe.step, piped.pipe.name, names),
         )
-    chosen = [term for term in terms if term.name in piped.terms]
+    wanted = set(piped.terms)
+    chosen = [term for term in terms if term.name in wanted]
     try:
         total = balance(item, piped.pipe.arguments, chosen, frame, session)
     except LosslangError as problem:
@@ -441,7 +442,8 @@ def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Ses
 def _check_once(objective: ir.Objective, balancer: ir.Balancer, span: Span) -> None:
     """A term has one weight, so one balancer."""
     for other in objective.balancers:
-        shared = [name for name in balancer.terms if name in other.terms]
+        taken = set(other.terms)
+        shared = [name for name in balancer.terms if name in taken]
         if shared:
             raise error(
                 "LL0309",
@@ -560,7 +562,8 @@ def _auto_weights(objective: ir.Objective, plan: Plan, session: Session) -> ir.O
         return objective
     definition = LIBRARY_ONLY.find("uncertainty")
     assert isinstance(definition, ast.Definition)
-    terms = [term for term in objective.terms if term.name in chosen]
+    wanted = set(chosen)
+    terms = [term for term in objective.terms if term.name in wanted]
     total = balance(definition, (), terms, Frame(LIBRARY_ONLY), session)
     balancer = ir.Balancer("uncertainty", chosen, total)
     _check_once(objective, balancer, next(part.span for part in plan.parts if part.name in chosen))

@@ -470,7 +470,11 @@ def _auto(node: ast.Call, scope: Scope) -> Value:
             )
     match given.get("key"):
         case Static(value=str() as key):
-            return parameters.slot(key, init or 0.0, _number_of(given.get("lower")), _number_of(given.get("upper")))
+            lower, upper = _number_of(given.get("lower")), _number_of(given.get("upper"))
+            start = 0.0 if init is None else init
+            if (lower is not None and start <= lower) or (upper is not None and start >= upper):
+                raise error("LL0305", f"'{key}' starts outside its bounds", node.span, found=f"{start:g}")
+            return parameters.slot(key, start, lower, upper)
         case _:
             return Auto(init)
 

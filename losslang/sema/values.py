@@ -144,8 +144,11 @@ def scalar(value: float | int | bool) -> Tensor:
 
 def merge_orders(orders: list[Axes]) -> Axes:
     """The order-preserving merge: an axis comes before what it comes before in any operand, first seen first."""
+    distinct = [order for order in dict.fromkeys(orders) if order]
+    if len(distinct) < 2:
+        return distinct[0] if distinct else ()
     merged: list[Axis] = []
-    for order in orders:
+    for order in distinct:
         for place, axis in enumerate(order):
             if axis not in merged:
                 later = [merged.index(known) for known in order[place + 1 :] if known in merged]

@@ -345,7 +345,10 @@ MAX_DEPTH = 100
 
 def children(node: Node) -> list[Node]:
     """The nodes directly below, in the order of the text."""
-    return [child for name in _child_fields(type(node)) for child in _nodes_in(getattr(node, name))]
+    found: list[Node] = []
+    for name in _child_fields(type(node)):
+        _add_nodes(getattr(node, name), found)
+    return found
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -374,9 +377,9 @@ def _child_fields(kind: type[Node]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.name not in plain.split())
 
 
-def _nodes_in(value: Any) -> Iterator[Node]:
+def _add_nodes(value: Any, found: list[Node]) -> None:
     if isinstance(value, Node):
-        yield value
+        found.append(value)
     elif isinstance(value, tuple):
         for item in value:  # pyright: ignore[reportUnknownVariableType]
-            yield from _nodes_in(item)
+            _add_nodes(item, found)
