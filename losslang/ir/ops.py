@@ -592,12 +592,12 @@ def _index_table(x: ir.Table, positions: Mapping[Axis, Node]) -> Node:
 
 def _index_stack(x: ir.Stack, positions: Mapping[Axis, Node]) -> Node:
     others = {axis: position for axis, position in positions.items() if axis != x.axis}
-    args = [index(arg, others) for arg in x.args]
     position = positions.get(x.axis)
+    if isinstance(position, ir.Const):
+        return index(x.args[int(position.value)], others)
+    args = [index(arg, others) for arg in x.args]
     if position is None:
         return stack(x.axis, args)
-    if isinstance(position, ir.Const):
-        return args[int(position.value)]
     places = enumerate_static(position)
     if places is not None and len(position.axes) == 1:
         return stack(position.axes[0], [args[int(place)] for place in places])
