@@ -83,6 +83,15 @@ they need no quotes.""",
     "LL0309": """\
 The language has this construct, and the compiler does not take it here yet. The message says what it
 takes instead.""",
+    "LL0310": """\
+Inside a definition a loss gives its rows, one number for each thing that it judges. Rows of different things
+cannot be added one by one, and rows whose means divide by different sums have no mean together. Reduce each
+first: mean[b](l1(x, y)), l1(x, y, reduce=mean), or a binding with the axes that are to stay. At the objective
+every term is reduced by itself.""",
+    "LL0311": """\
+A loss that is handed over as a parameter is called by the definition that takes it, with the arguments that
+stand there. This one takes others, or other kinds of them: a combinator of class losses calls L(logits,
+labels). The message shows the call.""",
     # objectives
     "LL0401": """\
 Nothing is left to minimise: no loss stands in the text, or a part of the sum depends on no input. A

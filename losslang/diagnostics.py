@@ -38,6 +38,8 @@ CODES: dict[str, str] = {
     "LL0307": "wrong type of argument",
     "LL0308": "not one of the choices",
     "LL0309": "not supported here",
+    "LL0310": "rows of two losses do not fit together",
+    "LL0311": "a loss of another form is wanted",
     # objectives
     "LL0401": "an objective without terms",
     "LL0402": "a weight is not a number",

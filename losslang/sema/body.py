@@ -9,17 +9,17 @@ from losslang.diagnostics import error
 from losslang.ir import ops
 from losslang.sema.brackets import conditions, declare_ranges, evaluated_filter
 from losslang.sema.elementwise import lift, tensor
-from losslang.sema.modifiers import Rows
+from losslang.sema.modifiers import over_the_rest
 from losslang.sema.parameters import slot
 from losslang.sema.scope import Scope
-from losslang.sema.values import Auto, AxisSet, Condition, Listed, Tensor, Value, axes_text
+from losslang.sema.values import Auto, AxisSet, Condition, Listed, Rows, Tensor, Value, axes_text
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import INT, Axes, Axis
 
 
-def evaluate_body(definition: ast.Definition, scope: Scope) -> Rows:
-    """The rows and the normaliser that a definition gives in the scope of a call."""
+def evaluate_body(definition: ast.Definition, scope: Scope, *, rows: bool) -> Value:
+    """What a definition gives in the scope of a call; ``rows`` says that it is to be reduced."""
     _learn_variables(definition, scope)
     for binding in definition.bindings:
         scope.values[binding.name] = bind_value(binding, scope)
@@ -29,7 +29,19 @@ def evaluate_body(definition: ast.Definition, scope: Scope) -> Rows:
     normaliser = None
     if definition.normaliser is not None:
         normaliser = tensor(scope.session.evaluate(definition.normaliser, scope), definition.normaliser.span)
-    return Rows(value, normaliser)
+        normaliser = None if ops.is_const(normaliser.node, 1) else normaliser
+    if rows:
+        value = lift([value], lambda single: _as_rows(single[0], definition, normaliser, scope), definition.span)
+    return value
+
+
+def _as_rows(value: Value, definition: ast.Definition, normaliser: Tensor | None, scope: Scope) -> Tensor:
+    """Rows of the definition; those of a loss that it calls keep what their mean divides by."""
+    x = tensor(value, definition.value.span)
+    rows = Rows(definition.name, frozenset(scope.visible(x.order)), normaliser)
+    if x.rows is not None and definition.normaliser is None:
+        rows = replace(rows, normaliser=x.rows.normaliser, clash=x.rows.clash)
+    return replace(x, rows=rows)
 
 
 def _learn_variables(definition: ast.Definition, scope: Scope) -> None:
@@ -83,6 +95,7 @@ def bind_value(binding: ast.Binding, scope: Scope) -> Value:
     if isinstance(value, Auto):
         return _learned(binding, value, names, scope)
     x = tensor(value, binding.span)
+    x = over_the_rest(x, _declared(names, x, scope, binding.axes.span), scope, binding.span)
     x = replace(x, order=_declared_order(names, x, scope, binding.axes.span))
     if binding.axes.filter is not None:
         x = replace(x, domain=(*x.domain, *_filter(binding.axes.filter, scope)))
@@ -101,10 +114,14 @@ def _learned(binding: ast.Binding, value: Auto, names: Sequence[str], scope: Sco
 
 def _declared_order(names: Sequence[str], x: Tensor, scope: Scope, span: Span) -> Axes:
     """The axes on the left come first, in their order; those not named there follow."""
-    declared = tuple(axis for name in names for axis in scope.find(name, x.order, span))
+    declared = _declared(names, x, scope, span)
     foreign = tuple(axis for axis in x.order if not scope.sees(axis) and axis not in declared)
     unnamed = tuple(axis for axis in scope.visible(x.order) if axis not in declared)
     return (*foreign, *declared, *unnamed)
+
+
+def _declared(names: Sequence[str], x: Tensor, scope: Scope, span: Span) -> Axes:
+    return tuple(axis for name in names for axis in scope.find(name, x.order, span))
 
 
 def _stack(node: ast.ListOf, names: Sequence[str], scope: Scope) -> Value:
@@ -156,6 +173,7 @@ def _result(value: Value, definition: ast.Definition, scope: Scope) -> Value:
         if axis.name in consumed and not set(scope.axes.get(axis.name or "", ())) & set(x.order):
             continue  # the call chose to reduce it: dice(over=[b, ...]) has no rows of b
         declared += scope.find(axis.name or "", x.order, axis.span)
+    x = over_the_rest(x, declared, scope, definition.value.span)
     order = [axis for axis in x.order if axis not in declared]
     stray = [axis for axis in order if scope.sees(axis)]
     if stray:

@@ -450,7 +450,8 @@ def take(x: Tensor, positions: dict[Axis, Tensor], scope: Scope) -> Tensor:
             domain += [Condition(part.node, True) for part in conditions(always(inside))]
     bound = next((positions[a].order[0] for a in positions if a == x.bound and len(positions[a].order) == 1), x.bound)
     node = ops.index(x.node, nodes)
-    return replace(x, node=node, order=tuple(order), domain=tuple(dict.fromkeys(domain)), bound=bound)
+    known = tuple(dict.fromkeys(domain))
+    return replace(x, node=node, order=tuple(order), domain=known, bound=bound, rows=None)
 
 
 def _below(position: Node, axis: Axis) -> Node:

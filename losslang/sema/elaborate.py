@@ -16,7 +16,7 @@ from losslang.ir import ops
 from losslang.sema import body, calls, modifiers, parameters, wellformed
 from losslang.sema.brackets import conjunction
 from losslang.sema.elementwise import tensor
-from losslang.sema.evaluate import evaluate
+from losslang.sema.evaluate import defined, evaluate
 from losslang.sema.inputs import Inputs, is_input
 from losslang.sema.modules import LIBRARY_ONLY, Environment, environment
 from losslang.sema.resolve import sort_of
@@ -189,7 +189,7 @@ def _frame(text: Program) -> Frame:
 
 
 def _expanded(expression: ast.Expression, frame: Frame) -> ast.Expression:
-    return expand_aliases(expression, frame.environment)
+    return expand_aliases(expression, frame)
 
 
 def _inputs(text: Program, frame: Frame, plan: Plan) -> Inputs:
@@ -252,7 +252,7 @@ def _terms(plan: Plan, scope: Scope) -> list[ir.Term]:
 def _term(part: Part, scope: Scope) -> ir.Term:
     inner = scope.inner(part.name)
     rows = _rows(part.body, inner)
-    value = modifiers.reduced(rows, part.span)
+    value = modifiers.reduced(tensor(rows.value, part.span), rows.reduce, part.span)
     _check_direction(part, inner)
     weight = _weight(part, inner)
     return ir.Term(part.name, weight, value.node)
@@ -272,12 +272,12 @@ def _check_rows(plan: Plan, terms: Sequence[ir.Term]) -> None:
             )
 
 
-def _rows(body: ast.Expression, scope: Scope) -> modifiers.Rows:
+def _rows(body: ast.Expression, scope: Scope) -> modifiers.Result:
     """The rows of a term: of a single call with its normaliser and modifiers, else of the whole expression."""
     callee, arguments, items, condition = body, (), (), None
     match body:
         case ast.Call(callee=ast.Name("rows"), arguments=(ast.Argument(value, None),)):
-            return modifiers.Rows(evaluate(value, scope), reduce="none")  # how the IR's text says reduce=none
+            return modifiers.Result(evaluate(value, scope), "none")  # how the IR's text says reduce=none
         case _:
             pass
     if isinstance(body, ast.Call):
@@ -285,11 +285,10 @@ def _rows(body: ast.Expression, scope: Scope) -> modifiers.Rows:
     if isinstance(callee, ast.Index):
         callee, items, condition = callee.base, callee.items, callee.filter
     if isinstance(callee, ast.Name) and callee.name not in scope.values:
-        item = scope.environment.find(callee.name)
-        if isinstance(item, ast.Definition) and item.keyword in ("loss", "fn"):
-            function = Function(item, scope.environment.home(item))
+        function = defined(callee.name, scope)
+        if isinstance(function, Function) and function.definition.keyword in ("loss", "fn"):
             return calls.call(function, arguments, scope, body.span, items, condition)
-    return modifiers.Rows(evaluate(body, scope))
+    return modifiers.Result(evaluate(body, scope))
 
 
 def _check_direction(part: Part, scope: Scope) -> None:
@@ -297,14 +296,14 @@ def _check_direction(part: Part, scope: Scope) -> None:
     callee = part.body.callee if isinstance(part.body, ast.Call) else part.body
     if not isinstance(callee, ast.Name) or callee.name in scope.values or any(_is_negative(w) for w in part.weights):
         return
-    item = scope.environment.find(callee.name)
-    if isinstance(item, ast.Definition) and item.keyword == "fn":
+    item = defined(callee.name, scope)
+    if isinstance(item, Function) and item.definition.keyword == "fn":
         raise error(
             "LL0403",
-            f"'{item.name}' is a function, not a loss: nothing says that lower is better",
+            f"'{callee.name}' is a function, not a loss: nothing says that lower is better",
             part.span,
             expected="a loss",
-            hint=f"if higher is better, write 1 - {item.name} or -{item.name}",
+            hint=f"if higher is better, write 1 - {callee.name} or -{callee.name}",
         )
 
 
@@ -395,7 +394,7 @@ def value_of(expression: ast.Expression, environment: Environment, declared: Seq
     inputs, rows = _settled(found, frame, lambda inputs, session: (inputs, _rows(body, _root(frame, inputs, session))))
     value = tensor(rows.value, body.span)
     present = conjunction([condition.node for condition in value.domain])
-    return Alone(value, present, modifiers.reduced(rows, body.span).node, inputs)
+    return Alone(value, present, modifiers.reduced(value, rows.reduce, body.span).node, inputs)
 
 
 # ------------------------------------------------------------------------------------------ balancers

@@ -15,9 +15,10 @@ from losslang.diagnostics import Edit, Label, LosslangError, error, nearest, ren
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema.kinds import kind_of, label_axis
+from losslang.sema.losses import applied
 from losslang.sema.naming import Names
 from losslang.sema.resolve import bind, sort_of
-from losslang.sema.terms import Frame
+from losslang.sema.terms import MAX_EXPANSIONS, Frame, too_large
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import REAL, Axes, Axis, Kind, meet
@@ -87,6 +88,8 @@ class Inputs:
     seen: set[tuple[str, str, int]] = field(default_factory=set[tuple[str, str, int]])
     """Bindings that have been looked through, and what was wanted of them."""
 
+    aliases: int = 0
+    """How many aliases were written out."""
     made: dict[Axis, Var | Rest] = field(default_factory=dict["Axis", "Var | Rest"])
     """What each axis of the latest result stands for."""
 
@@ -148,6 +151,10 @@ class Inputs:
         definition = self.frame.definition(call.callee)
         if definition is None:
             return self._builtin(call, wanted)
+        callee = call.callee.base if isinstance(call.callee, ast.Index) else call.callee
+        alias = self.frame.alias(callee.name) if isinstance(callee, ast.Name) else None
+        if alias is not None:
+            return self._alias(alias, call, wanted)
         if definition.keyword not in ("loss", "fn"):
             return None
         bound = bind(definition, call.arguments, self.frame.sort, modifiers=True)
@@ -177,6 +184,14 @@ class Inputs:
             with suppress(MismatchError):
                 unify(row, wanted.row)
         return None
+
+    def _alias(self, alias: ast.Alias, call: ast.Call, wanted: Wanted | None) -> Wanted | None:
+        """An alias wants what its parts want."""
+        self.aliases += 1
+        if self.aliases > MAX_EXPANSIONS:
+            raise too_large(call.span, f"aliases are written out more than {MAX_EXPANSIONS} times")
+        moved = replace(alias, value=self.frame.body(alias, call.span))
+        return self.collect(applied(moved, call.arguments, self.frame.environment, self.frame.sort), wanted)
 
     def _builtin(self, call: ast.Call, wanted: Wanted | None) -> Wanted | None:
         """A map keeps its axes: what is wanted of its result is wanted of its argument, in the kind it takes."""

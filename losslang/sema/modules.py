@@ -130,6 +130,8 @@ class Environment:
     """Every module that was read, by its key; shared among them."""
     texts: files.Texts = field(default_factory=dict[tuple[str, str], Source])
     """The texts of these modules."""
+    signatures: dict[str, ast.Definition] = field(default_factory=dict[str, "ast.Definition"])
+    """Of the aliases that were asked for: a definition with the parameters of what each is made of."""
 
     def find(self, name: str) -> Item | None:
         """The definition of a name, or None; ``m.name`` is one of the module that is used as ``m``."""

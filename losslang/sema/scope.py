@@ -36,6 +36,8 @@ class Session:
     sort: Callable[[ast.Expression], Sort]
     """What kind of argument an expression of the objective's own text is."""
     keys: dict[str, None] = field(default_factory=dict[str, None])
+    aliases: dict[int, Value] = field(default_factory=dict[int, Value])
+    """What aliases are as values, by the identity of their tree."""
     calls: int = 0
     """How many calls of definitions were written out so far."""
     named: dict[str, Axis] = field(default_factory=dict[str, Axis])
