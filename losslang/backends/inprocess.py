@@ -17,8 +17,14 @@ def eager(graph: fx.GraphModule) -> Program:
     return graph
 
 
+LARGE = 1500
+"""Operations of a graph that inductor would compile for many minutes: a fold of many steps, written out."""
+
+
 def inductor(graph: fx.GraphModule) -> Program:
-    """The graph compiled as one: a graph break is an error, not a slow path."""
+    """The graph compiled as one: a graph break is an error, not a slow path. A very large one is run as it is."""
+    if len(graph.graph.nodes) > LARGE:
+        return graph
     compiled = torch.compile(_for_inductor(graph), fullgraph=True, backend="inductor")
 
     def run(*inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import count
 
 from losslang.ir import nodes as ir
 from losslang.ir import ops
@@ -23,18 +22,64 @@ ZERO = const(0.0)
 ONE = const(1.0)
 
 
-def gradients(root: Node, wrt: Sequence[Node], seed: Node = ONE) -> list[Node]:
-    """The derivative of a scalar (or, with a ``seed``, of its contraction with it) at each of ``wrt``."""
+Rows = frozenset[Axis]
+"""Axes along which every position has a gradient of its own: nothing is added up along them."""
+
+NO_ROWS: Rows = frozenset()
+
+
+def gradients(root: Node, wrt: Sequence[Node], seed: Node = ONE, rows: Rows = NO_ROWS) -> list[Node]:
+    """The derivative of a scalar (or, with a ``seed``, of its contraction with it) at each of ``wrt``.
+
+    ``rows`` are axes of the root along which it stays apart; nothing under the root may reduce or index them.
+    """
     cotangents: dict[Node, Node] = {root: seed}
     stop_at = set(wrt)
     for node in reversed(_between(root, stop_at)):
         cotangent = cotangents.get(node)
         if cotangent is None or is_const(cotangent, 0) or (node in stop_at and node is not root):
             continue
-        for arg, part in zip(node.args, backward(node, cotangent), strict=True):
+        for arg, part in zip(node.args, backward(node, cotangent, rows), strict=True):
             if part is not None and arg.dtype == "real":
-                _accumulate(cotangents, arg, _summed(part, node, arg))
-    return [_shaped(cotangents.get(node, ZERO), node) for node in wrt]
+                _accumulate(cotangents, arg, _summed(part, node, arg, rows), rows)
+    return [_shaped(cotangents.get(node, ZERO), node, rows) for node in wrt]
+
+
+def jacobian(root: Node, wrt: Node) -> Node:
+    """The derivative of every element of the root at a node: the axes of both, which share none.
+
+    Where an axis of the root is one that something under it consumes, the rows are taken one by one if their
+    number is known, else as the contraction with a one-hot row over another variable.
+    """
+    consumed = _consumed(root)
+    axis = next((axis for axis in root.axes if axis in consumed), None)
+    if axis is None:
+        return gradients(root, [wrt], rows=frozenset(root.axes))[0]
+    if axis.root.size is not None:
+        each = [jacobian(index(root, {axis: const(place)}), wrt) for place in range(axis.root.size)]
+        return ops.stack(axis, each)
+    taken = {*wrt.axes, *(known for node in ir.topological([root]) for known in node.axes)}
+    row = next(copy for n in range(1, 99) if (copy := axis.copy(n)) not in taken)
+    hot = reduce("sum", _where(apply("eq", iota(axis), iota(row)), root), [axis])
+    return index(jacobian(hot, wrt), {row: iota(axis)})
+
+
+def _consumed(root: Node) -> set[Axis]:
+    """The axes that a node under the root does anything with but carry them along."""
+    found: set[Axis] = set()
+    for node in ir.topological([root]):
+        match node:
+            case ir.Reduce():
+                found |= set(node.over)
+            case ir.Index():
+                found |= set(node.along)
+            case ir.Stack():
+                found.add(node.axis)
+            case ir.Op() | ir.Input() | ir.Iota() | ir.Table():
+                pass
+            case _:
+                found |= {*node.axes, *(axis for arg in node.args for axis in arg.axes)}
+    return found
 
 
 def _between(root: Node, wrt: set[Node]) -> list[Node]:
@@ -47,12 +92,12 @@ def _between(root: Node, wrt: set[Node]) -> list[Node]:
     return [node for node in order if node in depends]
 
 
-def _shaped(cotangent: Node, node: Node) -> Node:
-    extra = [axis for axis in cotangent.axes if axis not in node.axes]
+def _shaped(cotangent: Node, node: Node, rows: Rows) -> Node:
+    extra = [axis for axis in cotangent.axes if axis not in node.axes and axis not in rows]
     return reduce("sum", cotangent, extra) if extra else cotangent
 
 
-def _summed(part: Node, node: Node, arg: Node) -> Node:
+def _summed(part: Node, node: Node, arg: Node, rows: Rows) -> Node:
     """What a cotangent adds up to along the axes on which an operand was spread out.
 
     A cotangent that is the same along an axis does not have it: there the sum is a product with the extent.
@@ -60,7 +105,7 @@ def _summed(part: Node, node: Node, arg: Node) -> Node:
     spread = set(node.axes) if isinstance(node, ir.Op) else set[Axis]()
     if isinstance(node, ir.Stack):
         spread = set(node.axes) - {node.axis}
-    absent = ordered(spread - {*arg.axes, *part.axes})
+    absent = ordered(spread - {*arg.axes, *part.axes} - rows)
     return apply("mul", ops.sizes(absent, node), part) if absent else part
 
 
@@ -72,13 +117,13 @@ def _spread(g: Node, axes: Axes) -> Node:
     return g
 
 
-def _accumulate(cotangents: dict[Node, Node], node: Node, part: Node) -> None:
-    part = _shaped(part, node)
+def _accumulate(cotangents: dict[Node, Node], node: Node, part: Node, rows: Rows) -> None:
+    part = _shaped(part, node, rows)
     known = cotangents.get(node)
     cotangents[node] = part if known is None else apply("add", known, part)
 
 
-def backward(node: Node, g: Node) -> tuple[Node | None, ...]:
+def backward(node: Node, g: Node, rows: Rows = NO_ROWS) -> tuple[Node | None, ...]:
     """What a cotangent of a node gives each of its operands."""
     match node:
         case ir.Op():
@@ -86,7 +131,7 @@ def backward(node: Node, g: Node) -> tuple[Node | None, ...]:
         case ir.Reduce():
             return (_reduce_rule(node, g), None)[: len(node.args)]
         case ir.Index():
-            return (_index_rule(node, g), *(None,) * len(node.along))
+            return (_index_rule(node, g, rows), *(None,) * len(node.along))
         case ir.Stack():
             return tuple(index(g, {node.axis: const(place)}) for place in range(len(node.args)))
         case ir.Map():
@@ -205,6 +250,7 @@ OP_RULES: dict[str, Rule] = {
     "erf": _unary(lambda x, y: apply("mul", const(2 / math.sqrt(math.pi)), apply("exp", apply("neg", _square(x))))),
     "where": lambda node, g: (None, _where(node.args[0], g), apply("where", node.args[0], ZERO, g)),
     "real": lambda node, g: (g,),
+    "mark": lambda node, g: (g,),
 }
 
 
@@ -244,17 +290,17 @@ def _copies(axes: Axes, taken: set[Axis]) -> dict[Axis, Axis]:
     """For each axis an index variable over it that is not taken."""
     fresh: dict[Axis, Axis] = {}
     for axis in axes:
-        ordinal = next(n for n in count(1) if axis.copy(n) not in taken)
+        ordinal = next(n for n in range(1, 99) if axis.copy(n) not in taken)
         fresh[axis] = axis.copy(ordinal)
         taken.add(fresh[axis])
     return fresh
 
 
-def _index_rule(node: ir.Index, g: Node) -> Node:
+def _index_rule(node: ir.Index, g: Node, rows: Rows) -> Node:
     """The transpose of a gather: a masked sum over the variables that the value lacks."""
     x = node.args[0]
     positions = dict(zip(node.along, node.args[1:], strict=True))
-    if ops.is_renaming(x, positions):
+    if ops.is_renaming(x, positions) and not any(position.axes[0] in rows for position in positions.values()):
         back = {p.axes[0]: iota(axis) for axis, p in positions.items()}
         return index(g, back)
     clash = tuple(axis for axis in node.axes if axis in positions)
@@ -264,9 +310,13 @@ def _index_rule(node: ir.Index, g: Node) -> Node:
     for axis, position in positions.items():
         hit = apply("and", hit, apply("eq", iota(axis), index(position, fresh)))
     masked = _where(hit, g)
-    return reduce("sum", masked, [axis for axis in masked.axes if axis not in x.axes])
+    return reduce("sum", masked, [axis for axis in masked.axes if axis not in x.axes and axis not in rows])
 
 
 def _map_rule(node: ir.Map, g: Node) -> Node:
+    """A transpose takes derived axes back to their parents; that of a transpose is the map itself."""
+    if node.name.endswith("_t"):
+        parents = ordered({axis.parent for axis in node.over if axis.parent is not None})
+        return ops.map_along(node.name.removesuffix("_t"), (g, *node.args[1:]), parents, **dict(node.options))
     derived = ordered({axis for axis in node.axes if axis.parent in node.over})
     return ops.map_along(node.name + "_t", (g, *node.args[1:]), derived, **dict(node.options))

@@ -40,7 +40,9 @@ class Input(Node):
         """``label[b, ...] < c``."""
         axes = [f"{axis.name}={axis.root.size}" if axis.root.size is not None else str(axis) for axis in self.dims]
         text = self.kind.name + (f"[{', '.join(axes)}]" if axes else "")
-        return text + self.kind.suffix + (f" < {self.bound.name}" if self.bound is not None else "")
+        if self.kind.range is not None:
+            text += f" in {self.kind.range[0]:g}..{self.kind.range[1]:g}"
+        return text + (f" < {self.bound.name}" if self.bound is not None else "")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -142,6 +144,11 @@ class NetVjp(Node):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Variable(Node):
+    """What a binder binds (``iterate[d = ...]``), while its body is evaluated: each is an object of its own."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TermValue(Node):
     """Inside a balancer: the value of a term, filled in by the pass ``balance``."""
 
@@ -155,7 +162,8 @@ _table: WeakValueDictionary[tuple[Hashable, ...], Node] = WeakValueDictionary()
 
 def intern(cls: type[N], args: tuple[Node, ...], axes: Axes, dtype: DType, *attributes: Hashable) -> N:
     """The one node with these fields. Constants of different type (1, 1.0, True) stay apart."""
-    key = (cls, tuple(map(id, args)), axes, dtype, attributes, tuple(map(type, attributes)))
+    kinds = tuple(type(attribute) for attribute in attributes)
+    key = (cls, tuple(id(arg) for arg in args), axes, dtype, attributes, kinds)
     found = _table.get(key)
     if found is None:
         found = cls(args, axes, dtype, *attributes)

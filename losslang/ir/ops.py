@@ -11,7 +11,6 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from weakref import WeakKeyDictionary
 
 from losslang.diagnostics import error
@@ -96,6 +95,7 @@ OPS: dict[str, OpInfo] = {
     "where": OpInfo(3, None, lambda condition, x, y: x if condition else y),
     "real": OpInfo(1, "real", float),
     "stop": OpInfo(1, None, lambda x: x),
+    "mark": OpInfo(1, None, _unfolded),
 }
 
 # monoid -> value of the empty set
@@ -186,13 +186,18 @@ def is_op(node: Node, name: str) -> bool:
     return isinstance(node, ir.Op) and node.name == name
 
 
+def mark(node: Node) -> Node:
+    """The same value, opaque to every normal form while something is differentiated by it; leaves are as they are.
+
+    Marks live during elaboration only: no objective holds one.
+    """
+    return node if not node.args or is_op(node, "mark") else apply("mark", node)
+
+
 # ------------------------------------------------------------------------------------------------ elementwise
 def merge(args: Iterable[Node]) -> Axes:
     """The axes that operands have together."""
-    distinct = {arg.axes for arg in args if arg.axes}
-    if len(distinct) < 2:
-        return distinct.pop() if distinct else ()
-    return ordered({axis for axes in distinct for axis in axes})
+    return ordered({axis for arg in args for axis in arg.axes})
 
 
 def apply(name: str, *args: Node) -> Node:
@@ -222,11 +227,10 @@ def _promote(name: str, args: tuple[Node, ...]) -> DType:
 
 
 def _fold(info: OpInfo, args: tuple[Node, ...]) -> Node | None:
-    values = [arg.value for arg in args if isinstance(arg, ir.Const)]
-    if len(values) < len(args):
+    if not all(isinstance(arg, ir.Const) for arg in args):
         return None
     try:
-        value = info.fold(*values)
+        value = info.fold(*(arg.value for arg in args if isinstance(arg, ir.Const)))
         if isinstance(value, complex):
             return None
         return const(float(value) if info.dtype == "real" else value)
@@ -524,7 +528,7 @@ def _index_once(x: Node, positions: Mapping[Axis, Node], done: dict[Node, Node])
     if is_renaming(x, wanted) or not _shrinks(x, wanted):
         return _index_leaf(x, wanted)
     match x:
-        case ir.Op():
+        case ir.Op() if x.name != "mark":
             return apply(x.name, *(_index(arg, positions, done) for arg in x.args))
         case ir.Reduce() if x.monoid != "argmax":
             return _index_reduce(x, wanted)
@@ -572,7 +576,7 @@ def _index_reduce(x: ir.Reduce, positions: Mapping[Axis, Node]) -> Node:
     taken = {axis for arg in x.args for axis in arg.axes} | {axis for p in positions.values() for axis in p.axes}
     renamed: dict[Axis, Axis] = {}
     for axis in ordered(used):
-        ordinal = next(n for n in count(1) if axis.copy(n) not in taken)
+        ordinal = next(n for n in range(1, 99) if axis.copy(n) not in taken)
         renamed[axis] = axis.copy(ordinal)
         taken.add(renamed[axis])
     inside = {**positions, **{axis: iota(fresh) for axis, fresh in renamed.items()}}
@@ -592,12 +596,12 @@ def _index_table(x: ir.Table, positions: Mapping[Axis, Node]) -> Node:
 
 def _index_stack(x: ir.Stack, positions: Mapping[Axis, Node]) -> Node:
     others = {axis: position for axis, position in positions.items() if axis != x.axis}
-    position = positions.get(x.axis)
-    if isinstance(position, ir.Const):
-        return index(x.args[int(position.value)], others)
     args = [index(arg, others) for arg in x.args]
+    position = positions.get(x.axis)
     if position is None:
         return stack(x.axis, args)
+    if isinstance(position, ir.Const):
+        return args[int(position.value)]
     places = enumerate_static(position)
     if places is not None and len(position.axes) == 1:
         return stack(position.axes[0], [args[int(place)] for place in places])

@@ -75,7 +75,7 @@ def lower_op(emitter: Emitter, node: ir.Op) -> Operand:
         return _polygamma(emitter, node)
     if node.name in _TENSORS_ONLY:
         args = [
-            emitter.number(value, node.dtype) if arg in emitter.scalars else _working(emitter, value, arg, node)
+            emitter.number(value) if arg in emitter.scalars else _working(emitter, value, arg, node)
             for value, arg in zip(args, node.args, strict=True)
         ]
     elif all(arg in emitter.scalars for arg in node.args):
@@ -358,7 +358,10 @@ def lower_map(emitter: Emitter, node: ir.Map) -> Operand:
     elif node.name == "conv":
         x = emitter.call(functional.convolve, x, emitter.tensor(node.args[1]), dims)
     else:
-        raise AssertionError(f"{node.name} occurs in gradients only")
+        values = [emitter.tensor(arg) for arg in node.args]
+        extents = [emitter.extent(axis.parent) for axis in node.over if axis.parent is not None]
+        transposed = functional.convolve_transposed if node.name == "conv_t" else functional.diff_transposed
+        x = emitter.call(transposed, *values, dims, extents)
     emitter.anchor(x, node.axes)
     return x
 

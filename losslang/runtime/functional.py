@@ -53,6 +53,28 @@ def convolve(x: Tensor, window: Tensor, dims: Sequence[int]) -> Tensor:
     return x
 
 
+def convolve_transposed(g: Tensor, window: Tensor, dims: Sequence[int], extents: Sequence[int]) -> Tensor:
+    """The transpose of `convolve`: from the places of the window back to ``extents``."""
+    for dim, extent in zip(dims, extents, strict=True):
+        if g.shape[dim] == 0:
+            g = g.new_zeros((*g.shape[:dim], extent, *g.shape[dim + 1 :]))
+        else:
+            g = convolve(padded(g, dim, len(window) - 1), window.flip(0), [dim])
+    return g
+
+
+def diff_transposed(g: Tensor, dims: Sequence[int], extents: Sequence[int]) -> Tensor:
+    """The transpose of differences along some dimensions, back to ``extents``."""
+    for dim, extent in zip(dims, extents, strict=True):
+        g = -torch.diff(padded(g, dim, 1), dim=dim) if extent else g.narrow(dim, 0, 0)
+    return g
+
+
+def padded(x: Tensor, dim: int, margin: int) -> Tensor:
+    """Zeros before and behind along one dimension."""
+    return F.pad(x, [0, 0] * (x.dim() - 1 - dim) + [margin, margin])
+
+
 def shares(values: Tensor, weights: Tensor) -> Tensor:
     """The part of each term in the sum of the weighted values' sizes, with its sign; 0 where all are 0."""
     parts = values * weights

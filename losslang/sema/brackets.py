@@ -129,7 +129,7 @@ def _over(
     x = tensor(value, span)
     where = None if condition is None else evaluated_filter(condition, scope)
     over = bracket_axes(items, x.order if where is None else merge_orders([x.order, where.order]), scope)
-    inner, outer = split_domain(joined([x] if where is None else [x, where]), over)
+    inner, outer = split_domain(x.domain, over)
     mask = conjunction([*(c.node for c in inner), *([] if where is None else [where.node])])
     if name in MAPS:
         function, kind = MAPS[name]
@@ -269,11 +269,6 @@ def conjunction(nodes: Sequence[Node]) -> Node | None:
     return whole
 
 
-def joined(tensors: Sequence[Tensor]) -> tuple[Condition, ...]:
-    """The conditions under which all of some values are defined."""
-    return tuple(dict.fromkeys(condition for x in tensors for condition in x.domain))
-
-
 def split_domain(domain: tuple[Condition, ...], over: Axes) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
     """The conditions that a reduction over axes consumes, and those that stay on its result."""
     inner = tuple(condition for condition in domain if set(condition.node.axes) & set(over))
@@ -346,17 +341,14 @@ def _typed(item: ast.Expression, x: Tensor, scope: Scope) -> tuple[Axis, Tensor]
     if not isinstance(value, Tensor) or value.bound is None:
         return None
     matches = [axis for axis in x.order if axis.root == value.bound.root]
-    if len(matches) != 1:
-        return None
-    if isinstance(value.node, ir.Const):
-        _check_place(int(value.node.value), matches[0], item.span)
-    return matches[0], value
+    return (matches[0], value) if len(matches) == 1 else None
 
 
 def _place(item: ast.Expression, axis: Axis, scope: Scope) -> Tensor:
     if isinstance(item, ast.Name) and item.name not in scope.values:
         variables = scope.variable_over(item.name, axis)
         if len(variables) == 1:
+            _check_variable(item, variables[0], axis, scope)
             return Tensor(ops.iota(variables[0]), variables, kind=INT, bound=variables[0])
     value = tensor(scope.session.evaluate(item, scope), item.span)
     if _is_whole(value.node):
@@ -372,8 +364,23 @@ def _is_whole(node: Node) -> bool:
     """Whether a real is a whole number by what it is made of: ``i + round(sqrt(size(i)))``."""
     if not isinstance(node, ir.Op) or node.name in ("floor", "ceil", "round"):
         return isinstance(node, ir.Op)
-    arithmetic = node.name in ("add", "sub", "mul", "neg", "max", "min", "clamp")
+    arithmetic = node.name in ("add", "sub", "mul", "neg", "max", "min", "clamp", "mark")
     return arithmetic and all(arg.dtype == "int" or _is_whole(arg) for arg in node.args)
+
+
+def _check_variable(item: ast.Name, variable: Axis, axis: Axis, scope: Scope) -> None:
+    """A variable that indexing made runs over one axis: over another it would end too early, or point outside."""
+    one, other = variable.root, axis.root
+    if one == other or variable.ordinal == 0 or (one.size is not None and one.size == other.size):
+        return
+    raise error(
+        "LL0302",
+        f"'{item.name}' is an index of '{scope.name_of(one)}', and this axis is '{scope.name_of(other)}'",
+        item.span,
+        expected=f"a variable of its own for the axis '{scope.name_of(other)}'",
+        found=f"'{item.name}', which runs over '{scope.name_of(one)}'",
+        hint=f"another name, such as {item.name}2; axes that are one have one name in the types",
+    )
 
 
 def _check_place(place: int, axis: Axis, span: Span) -> None:
@@ -443,15 +450,12 @@ def take(x: Tensor, positions: dict[Axis, Tensor], scope: Scope) -> Tensor:
         for condition in x.domain
         for part in conditions(always(ops.index(condition.node, nodes)))
     ]
-    domain += [condition for position in positions.values() for condition in position.domain]
     for axis, position in positions.items():
         if _may_leave(position):
             inside = ops.apply("and", ops.apply("le", ops.const(0), position.node), _below(position.node, axis))
             domain += [Condition(part.node, True) for part in conditions(always(inside))]
     bound = next((positions[a].order[0] for a in positions if a == x.bound and len(positions[a].order) == 1), x.bound)
-    node = ops.index(x.node, nodes)
-    known = tuple(dict.fromkeys(domain))
-    return replace(x, node=node, order=tuple(order), domain=known, bound=bound, rows=None)
+    return replace(x, node=ops.index(x.node, nodes), order=tuple(order), domain=tuple(domain), bound=bound)
 
 
 def _below(position: Node, axis: Axis) -> Node:

@@ -15,10 +15,9 @@ from losslang.diagnostics import Edit, Label, LosslangError, error, nearest, ren
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema.kinds import kind_of, label_axis
-from losslang.sema.losses import applied
 from losslang.sema.naming import Names
 from losslang.sema.resolve import bind, sort_of
-from losslang.sema.terms import MAX_EXPANSIONS, Frame, too_large
+from losslang.sema.terms import Frame
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import REAL, Axes, Axis, Kind, meet
@@ -61,7 +60,7 @@ class Wanted:
     def text(self) -> str:
         """As a type, for messages."""
         row = "" if not self.row else f"[{', '.join(_name(e) for e in _expanded(self.row))}]"
-        return f"{self.kind.name}{row}{self.kind.suffix}"
+        return f"{self.kind.name}{row}" + ("" if self.kind.range is None else f" in {_range(self.kind)}")
 
 
 @dataclass
@@ -85,11 +84,11 @@ class Inputs:
     vars: dict[str, Var] = field(default_factory=dict[str, Var])
     fixed: set[str] = field(default_factory=set[str])
     """Inputs that the objective's header declares."""
+    bound: frozenset[str] = frozenset()
+    """The variables of the binders around."""
     seen: set[tuple[str, str, int]] = field(default_factory=set[tuple[str, str, int]])
     """Bindings that have been looked through, and what was wanted of them."""
 
-    aliases: int = 0
-    """How many aliases were written out."""
     made: dict[Axis, Var | Rest] = field(default_factory=dict["Axis", "Var | Rest"])
     """What each axis of the latest result stands for."""
 
@@ -126,6 +125,8 @@ class Inputs:
         return None
 
     def _name(self, name: ast.Name, wanted: Wanted | None) -> Wanted | None:
+        if name.name in self.bound:
+            return None
         if name.name in self.frame.bindings:
             looked = (
                 name.name,
@@ -151,10 +152,6 @@ class Inputs:
         definition = self.frame.definition(call.callee)
         if definition is None:
             return self._builtin(call, wanted)
-        callee = call.callee.base if isinstance(call.callee, ast.Index) else call.callee
-        alias = self.frame.alias(callee.name) if isinstance(callee, ast.Name) else None
-        if alias is not None:
-            return self._alias(alias, call, wanted)
         if definition.keyword not in ("loss", "fn"):
             return None
         bound = bind(definition, call.arguments, self.frame.sort, modifiers=True)
@@ -168,8 +165,8 @@ class Inputs:
                 self.collect(argument, Wanted(kind, [], None, definition.name, parameter.name))
             elif sort_of(parameter) == "tensor":
                 if argument is not None:
-                    self.collect(argument, types.get(parameter.name))
-                elif parameter.default is None and parameter.name in types:
+                    self.collect(argument, types[parameter.name])
+                elif parameter.default is None:
                     self._unify(parameter.name, types[parameter.name], call.span)
         for name, value in bound.modifiers.items():
             if name in ("mask", "weight"):
@@ -185,25 +182,29 @@ class Inputs:
                 unify(row, wanted.row)
         return None
 
-    def _alias(self, alias: ast.Alias, call: ast.Call, wanted: Wanted | None) -> Wanted | None:
-        """An alias wants what its parts want."""
-        self.aliases += 1
-        if self.aliases > MAX_EXPANSIONS:
-            raise too_large(call.span, f"aliases are written out more than {MAX_EXPANSIONS} times")
-        moved = replace(alias, value=self.frame.body(alias, call.span))
-        return self.collect(applied(moved, call.arguments, self.frame.environment, self.frame.sort), wanted)
-
     def _builtin(self, call: ast.Call, wanted: Wanted | None) -> Wanted | None:
         """A map keeps its axes: what is wanted of its result is wanted of its argument, in the kind it takes."""
         callee = call.callee.base if isinstance(call.callee, ast.Index) else call.callee
         name = callee.name if isinstance(callee, ast.Name) else ""
+        bound = ast.bound_names(call)
+        if bound:
+            return self._binder(call, bound)
         inner = None
         if wanted is not None:
             inner = replace(wanted, kind=Kind(_MAPS.get(name, "real")))
-        keeps = name in _MAPS or not isinstance(call.callee, ast.Index) and name not in _PLACES
+        keeps = name in _MAPS or not isinstance(call.callee, ast.Index)
         for argument in call.arguments:
             self.collect(argument.value, inner if keeps else None)
         return None
+
+    def _binder(self, call: ast.Call, bound: frozenset[str]) -> None:
+        """The inputs in the bracket of a binder, and those in its body but for the variables."""
+        for value in ast.bound_values(call):
+            self.collect(value, None)
+        outer, self.bound = self.bound, self.bound | bound
+        for argument in call.arguments:
+            self.collect(argument.value, None)
+        self.bound = outer
 
     # --------------------------------------------------------------------------------- types of a call
     def _no_axes(self, value: ast.Name, definition: ast.Definition, modifier: str) -> LosslangError:
@@ -287,8 +288,6 @@ class Inputs:
                 raise self._range_conflict(name, known, wanted, span)
             kind = known.wanted.kind
         row, other = known.wanted.row, wanted.row
-        if name in self.fixed and row == []:
-            other = None  # a number for a tensor is the same along all of its axes
         if name in self.fixed and wanted.passes and other is not None:
             other = [Rest(), *other[1:]]
         if kind is not None and row is not None and other is not None and not (name in self.fixed and wanted.weak):
@@ -345,20 +344,11 @@ class Inputs:
         )
 
     # --------------------------------------------------------------------------------- result
-    def _size_boxes(self) -> None:
-        """A box has four coordinates, unless its type says six."""
-        for found in self.found.values():
-            row = _expanded(found.wanted.row or []) if found.wanted.kind.name == "box" else []
-            if row and isinstance(row[-1], Var) and row[-1].size is None:
-                row[-1].size = 4
-
     def resolve(self, unused: Collection[str] = ()) -> dict[str, ir.Input]:
         """The inputs with their axes fixed, in the order in which the text meets them, unused ones last."""
         made: dict[Var | Rest, Axis] = {}
         names = Names()
         dims: dict[str, Axes] = {}
-        self._size_boxes()
-        self._size_boxes()
         for name in sorted(self.found, key=lambda name: name in unused):
             row = self.found[name].wanted.row
             dims[name] = tuple(_axis(element, made, names) for element in _expanded(row or []))
@@ -376,9 +366,6 @@ class Inputs:
 
 
 _MAPS = {"softmax": "logit", "log_softmax": "logit", "sigmoid": "logit", "unit": "embed", "stop": "real"}
-
-_PLACES = ("pick", "size", "index")
-"""What has other axes than its argument."""
 
 
 def is_input(parameter: ast.Parameter) -> bool:

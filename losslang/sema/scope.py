@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field, replace
-from itertools import count
-from typing import Any, TypeVar
 
 from losslang.diagnostics import did_you_mean, error, renamed
+from losslang.ir import ops
 from losslang.sema.modules import Environment
 from losslang.sema.resolve import Sort
-from losslang.sema.values import Tensor, Value
+from losslang.sema.values import Listed, Tensor, Value
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import Axes, Axis
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,25 +33,16 @@ class Session:
     sort: Callable[[ast.Expression], Sort]
     """What kind of argument an expression of the objective's own text is."""
     keys: dict[str, None] = field(default_factory=dict[str, None])
-    aliases: dict[int, Value] = field(default_factory=dict[int, Value])
-    """What aliases are as values, by the identity of their tree."""
+    marking: bool = False
+    """Whether values that get a name are marked: something is differentiated by one of them."""
     calls: int = 0
     """How many calls of definitions were written out so far."""
     named: dict[str, Axis] = field(default_factory=dict[str, Axis])
     """The axes of the inputs and of stacks by name: no two have one name, so that the IR can be printed."""
     extents: dict[Axis, int] = field(default_factory=dict[Axis, int])
     """What calls say about the extents of axes of the inputs: ``proxy_anchor(c=100)``."""
-    found: dict[tuple[int, Any], tuple[ast.Definition, Any]] = field(default_factory=dict[Any, Any])
-    """What `once` found; it holds the definitions too, so that no other takes the place of one."""
     terms: dict[Axis, tuple[str, ...]] = field(default_factory=dict[Axis, "tuple[str, ...]"])
     """The axes of balancers, and the names of the terms along each."""
-
-    def once(self, definition: ast.Definition, find: Callable[[ast.Definition], T]) -> T:
-        """What is found in a definition's text, looked for at its first call only."""
-        key = (id(definition), find)
-        if key not in self.found:
-            self.found[key] = (definition, find(definition))
-        return self.found[key][1]
 
     def free(self, axis: Axis) -> bool:
         """Whether no other axis has this one's name."""
@@ -127,6 +115,10 @@ class Scope:
         values: MutableMapping[str, Value] = ChainMap({}, self.values)
         return replace(self, path=path, axes=axes, values=values)
 
+    def bind(self, name: str, value: Value) -> None:
+        """Give a value its name."""
+        self.values[name] = _marked(value) if self.session.marking else value
+
     def sees(self, axis: Axis) -> bool:
         """Whether an axis can be named or indexed here."""
         return axis not in self.foreign
@@ -149,10 +141,10 @@ class Scope:
             self.axes[name] = (root,)
             return root
         taken = {known for axes in self.axes.values() for known in axes} | self.foreign
-        asked = root.ordinal_of(name)
-        copies = map(root.copy, count(1))
-        free = (copy for copy in copies if copy not in taken and self.session.free(copy))
-        fresh = next(free) if asked is None else root.copy(asked)
+        ordinals = [n for n in range(1, 99) if root.copy(n).name == name] or range(1, 99)
+        asked = len(ordinals) == 1
+        ordinal = next(n for n in ordinals if asked or (root.copy(n) not in taken and self.session.free(root.copy(n))))
+        fresh = root.copy(ordinal)
         self.axes[name] = (fresh,)
         return fresh
 
@@ -224,3 +216,14 @@ class Scope:
         if axis in self.local:
             return self.local[axis]
         return next((name for name, axes in self.axes.items() if axis in axes), str(axis))
+
+
+def _marked(value: Value) -> Value:
+    """A value that stays recognisable in everything that is computed from it."""
+    match value:
+        case Tensor() if value.node.dtype == "real":
+            return replace(value, node=ops.mark(value.node))
+        case Listed():
+            return replace(value, items=tuple(_marked(item) for item in value.items))
+        case _:
+            return value

@@ -92,11 +92,10 @@ Graph = Mapping[str, tuple[Span, set[str]]]
 
 
 def _module_graph(module: ast.Module) -> Graph:
-    return {item.name: (item.span, needs(item)) for item in module.items if not isinstance(item, ast.Use)}
+    return {item.name: (item.span, _needs(item)) for item in module.items if not isinstance(item, ast.Use)}
 
 
-def needs(item: ast.Definition | ast.Alias) -> set[str]:
-    """The names that a definition refers to, but for its own."""
+def _needs(item: ast.Definition | ast.Alias) -> set[str]:
     if isinstance(item, ast.Alias):
         return _references(item.value)
     own = {node.name for node in (*item.parameters, *item.bindings)}
@@ -116,6 +115,10 @@ def _references(part: object) -> set[str]:
                 found.add(name)
             case ast.Call(callee=ast.Name(name="last")):
                 pass
+            case ast.Call() if bound := ast.bound_names(node):
+                inside = {name for argument in node.arguments for name in _references(argument.value)}
+                found |= inside - bound
+                stack += ast.bound_values(node)
             case ast.Node():
                 stack += ast.children(node)
             case _:

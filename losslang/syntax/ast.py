@@ -40,10 +40,7 @@ class String(Node):
 
 @dataclass(frozen=True, slots=True)
 class Name(Node):
-    """A loss, function, parameter, binding, index variable, input, or a constant: ``pi``, ``none``.
-
-    ``m.name`` is the definition ``name`` of what ``use ... as m`` names.
-    """
+    """A loss, function, parameter, binding, index variable, input, or a constant: ``pi``, ``none``."""
 
     name: str
 
@@ -313,20 +310,10 @@ class Alias(Node):
 
 @dataclass(frozen=True, slots=True)
 class Use(Node):
-    """``use image``, ``use a.b as c`` or ``use ./mine.loss`` (whose path is one part, as written)."""
+    """``use image`` or ``use a.b as c``."""
 
     path: tuple[str, ...]
     alias: str | None = None
-
-    @property
-    def target(self) -> str:
-        """What is used, as written."""
-        return ".".join(self.path)
-
-    @property
-    def is_file(self) -> bool:
-        """Whether a file is named by its place."""
-        return "/" in self.path[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,10 +332,7 @@ MAX_DEPTH = 100
 
 def children(node: Node) -> list[Node]:
     """The nodes directly below, in the order of the text."""
-    found: list[Node] = []
-    for name in _child_fields(type(node)):
-        _add_nodes(getattr(node, name), found)
-    return found
+    return [child for name in _child_fields(type(node)) for child in _nodes_in(getattr(node, name))]
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -358,6 +342,30 @@ def walk(node: Node) -> Iterator[Node]:
         current = waiting.pop()
         yield current
         waiting.extend(reversed(children(current)))
+
+
+def bound_names(call: Call) -> frozenset[str]:
+    """The variables that a call binds in its body: ``z`` in ``argmax[z in ball(...)](f)``."""
+    items = call.callee.items if isinstance(call.callee, Index) else ()
+    found = {item.name for item in items if isinstance(item, NamedIndex)}
+    found |= {item.item.name for item in items if isinstance(item, Member) and isinstance(item.item, Name)}
+    return frozenset(found)
+
+
+def bound_values(call: Call) -> list[Expression]:
+    """What a binder's bracket says of its variables: starts, sets, numbers of steps."""
+    values: list[Expression] = []
+    for item in call.callee.items if isinstance(call.callee, Index) else ():
+        match item:
+            case NamedIndex():
+                values.append(item.value)
+            case Member():
+                values.append(item.container)
+            case Rest():
+                pass
+            case _:
+                values.append(item)
+    return values
 
 
 def depth(node: Node) -> int:
@@ -377,9 +385,9 @@ def _child_fields(kind: type[Node]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.name not in plain.split())
 
 
-def _add_nodes(value: Any, found: list[Node]) -> None:
+def _nodes_in(value: Any) -> Iterator[Node]:
     if isinstance(value, Node):
-        found.append(value)
+        yield value
     elif isinstance(value, tuple):
         for item in value:  # pyright: ignore[reportUnknownVariableType]
-            _add_nodes(item, found)
+            yield from _nodes_in(item)

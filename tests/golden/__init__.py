@@ -1,4 +1,1 @@
 """The golden corpus: what the papers' own code computes, and losslang on the same inputs."""
-
-from tests.golden import adapters as adapters
-from tests.golden import generative as generative
