@@ -16,7 +16,7 @@ from losslang.ir.ops import apply, const, is_op, reduce
 from losslang.ir.rewrite import fixpoint
 
 LOWEST = -3e38
-"""Below every float32 number that is met: the shift of a row whose filter leaves nothing."""
+"""Below every float32 number that is met: the shift of a row of which nothing is left."""
 
 
 def shift(objective: Objective) -> Objective:
@@ -43,11 +43,23 @@ def _rule(node: Node) -> Node | None:
 def _written_out(node: ir.Reduce) -> Node:
     x, *mask = node.args
     peak = apply("stop", reduce("max", x, node.over, *mask))
+    if mask or _may_be_absent(x):
+        peak = apply("max", peak, const(LOWEST))
     shifted = apply("sub", x, peak)
     if mask:
-        peak = apply("max", peak, const(LOWEST))
-        shifted = apply("where", mask[0], apply("sub", x, peak), const(-math.inf))
+        shifted = apply("where", mask[0], shifted, const(-math.inf))
     return apply("add", peak, apply("log", reduce("sum", apply("exp", shifted), node.over)))
+
+
+def _may_be_absent(x: Node) -> bool:
+    """Whether all elements may be -inf: the logsumexp or maximum of what may be nothing is among them."""
+    return any(_is_absence(node) for node in ir.topological([x]))
+
+
+def _is_absence(node: Node) -> bool:
+    if isinstance(node, ir.Reduce):
+        return node.monoid in ("max", "logsumexp") and len(node.args) > 1
+    return isinstance(node, ir.Const) and node.value == -math.inf
 
 
 def _parts(node: ir.Op) -> tuple[Node, Node] | None:

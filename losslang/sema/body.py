@@ -98,10 +98,16 @@ def _learned(binding: ast.Binding, value: Auto, names: Sequence[str], scope: Sco
 
 def _declared_order(names: Sequence[str], x: Tensor, scope: Scope, span: Span) -> Axes:
     """The axes on the left come first, in their order; those not named there follow."""
-    declared = tuple(axis for name in names for axis in scope.find(name, x.order, span))
-    foreign = tuple(axis for axis in x.order if not scope.sees(axis) and axis not in declared)
+    declared = tuple(axis for name in names for axis in scope.introduce(name, x.order, span))
     unnamed = tuple(axis for axis in scope.visible(x.order) if axis not in declared)
-    return (*foreign, *declared, *unnamed)
+    return _in_place((*declared, *unnamed), x, scope)
+
+
+def _in_place(own: Axes, x: Tensor, scope: Scope) -> Axes:
+    """A value's axes with its own ones in another order; what passes through keeps its place among them."""
+    waiting = list(own)
+    order = [waiting.pop(0) if axis in own or scope.sees(axis) else axis for axis in x.order]
+    return (*order, *waiting)
 
 
 def _stack(node: ast.ListOf, names: Sequence[str], scope: Scope) -> Value:
@@ -152,9 +158,8 @@ def _result(value: Value, definition: ast.Definition, scope: Scope) -> Value:
             continue
         if axis.name in consumed and not set(scope.axes.get(axis.name or "", ())) & set(x.order):
             continue  # the call chose to reduce it: dice(over=[b, ...]) has no rows of b
-        declared += scope.find(axis.name or "", x.order, axis.span)
-    order = [axis for axis in x.order if axis not in declared]
-    stray = [axis for axis in order if scope.sees(axis)]
+        declared += scope.introduce(axis.name or "", x.order, axis.span)
+    stray = [axis for axis in scope.visible(x.order) if axis not in declared]
     if stray:
         raise error(
             "LL0302",
@@ -164,7 +169,7 @@ def _result(value: Value, definition: ast.Definition, scope: Scope) -> Value:
             found=axes_text(x.order),
             hint=f"reduce it: mean[{scope.name_of(stray[0])}](...)",
         )
-    x = replace(x, order=(*order, *declared))
+    x = replace(x, order=_in_place(tuple(declared), x, scope))
     if definition.result.filter is not None:
         x = replace(x, domain=(*x.domain, *_filter(definition.result.filter, scope)))
     return x

@@ -9,6 +9,7 @@ from losslang.diagnostics import LosslangError, at_call, error
 from losslang.sema.body import evaluate_body
 from losslang.sema.brackets import bracket_axes, conditions, evaluated_filter
 from losslang.sema.elementwise import lift
+from losslang.sema.kinds import label_axis
 from losslang.sema.modifiers import Rows, evaluate_modifiers, finish
 from losslang.sema.parameters import (
     Request,
@@ -171,7 +172,7 @@ def _call_once(request: Request, caller: Scope) -> Rows:
     scope.foreign = _foreign(request)
     _bind_axis_parameters(request, scope, caller)
     given = [p for p in definition.parameters if p.name in request.values]
-    for parameter in sorted(given, key=lambda p: _is_label(request.values[p.name]) and sort_of(p) == "tensor"):
+    for parameter in sorted(given, key=lambda p: _is_labels(p, request.values[p.name])):
         scope.bind(parameter.name, bound_value(parameter, request.values[parameter.name], request, scope))
     _make_axes(definition, scope)
     for parameter in definition.parameters:
@@ -181,7 +182,17 @@ def _call_once(request: Request, caller: Scope) -> Rows:
     _check_some_tensor(request, scope)
     modifiers = evaluate_modifiers(request, scope, caller)
     rows = evaluate_body(definition, scope)
+    _hand_over_names(rows.value, request, scope, caller)
     return finish(rows, modifiers, request.span)
+
+
+def _hand_over_names(value: Value, request: Request, scope: Scope, caller: Scope) -> None:
+    """The caller knows the axes that a definition made by the names that they have there."""
+    given = _foreign(request)
+    for single in value.items if isinstance(value, Listed) else (value,):
+        for axis in single.order if isinstance(single, Tensor) else ():
+            if axis not in given and scope.sees(axis):
+                caller.local.setdefault(axis, scope.name_of(axis))
 
 
 def _make_axes(definition: ast.Definition, scope: Scope) -> None:
@@ -219,8 +230,10 @@ def _check_some_tensor(request: Request, scope: Scope) -> None:
         )
 
 
-def _is_label(value: Value) -> bool:
-    return isinstance(value, Tensor) and value.kind.name == "label"
+def _is_labels(parameter: ast.Parameter, value: Value) -> bool:
+    """Whether a tensor parameter gets labels: the axis that they index is known once the others are bound."""
+    declared = isinstance(parameter.type, ast.TensorType) and label_axis(parameter.type) is not None
+    return sort_of(parameter) == "tensor" and isinstance(value, Tensor) and (declared or value.kind.name == "label")
 
 
 def _foreign(request: Request) -> set[Axis]:

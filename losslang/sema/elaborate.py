@@ -179,8 +179,9 @@ def _objective(text: Program, frame: Frame, plan: Plan, inputs: dict[str, ir.Inp
 def _frame(text: Program) -> Frame:
     """The scalars, bindings and declared tensors of an objective's header."""
     declared = frozenset(p.name for p in text.parameters if is_input(p))
-    types = [p.type for p in text.parameters if isinstance(p.type, ast.TensorType)]
-    axes = frozenset(axis.name for t in types for group in t.groups for axis in group if axis.name)
+    groups = [g for p in text.parameters if isinstance(p.type, ast.TensorType) for g in p.type.groups]
+    groups += [binding.axes.axes for binding in text.bindings if binding.axes is not None]
+    axes = frozenset(axis.name for group in groups for axis in group if axis.name)
     frame = Frame(text.environment, declared=declared, axes=axes)
     for parameter in text.parameters:
         if sort_of(parameter) == "number" and parameter.default is not None:
@@ -193,7 +194,7 @@ def _frame(text: Program) -> Frame:
                 else value
             )
     for binding in text.bindings:
-        frame.bind(binding.name, _expanded(binding.value, frame))
+        frame.bind(binding.name, _expanded(binding.value, frame), binding.axes is not None)
     return frame
 
 

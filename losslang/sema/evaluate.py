@@ -12,7 +12,7 @@ from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema import body, calls, networks, parameters
 from losslang.sema.binders import BINDERS, binder, is_binder
 from losslang.sema.brackets import MAPS, REDUCTIONS, bracket_axes, bracketed, indexed
-from losslang.sema.elementwise import FUNCTIONS, applied, lift, operate, tensor
+from losslang.sema.elementwise import FUNCTIONS, applied, combine, lift, operate, tensor
 from losslang.sema.scope import Scope
 from losslang.sema.values import (
     NONE,
@@ -25,10 +25,11 @@ from losslang.sema.values import (
     Tensor,
     Value,
     describe,
+    merge_orders,
 )
 from losslang.source import Span
 from losslang.syntax import ast
-from losslang.types import INT, Axes
+from losslang.types import INT, Axes, Axis
 
 CONSTANTS: dict[str, float | bool | None] = {
     "pi": math.pi,
@@ -393,13 +394,17 @@ def _logaddexp(node: ast.Call, scope: Scope) -> Value:
             found=str(len(node.arguments)),
             hint="over an axis: logsumexp[c](x)",
         )
+    axis = scope.new_axis("each", len(node.arguments))
     values = [evaluate(argument.value, scope) for argument in node.arguments]
-    total = values[0]
-    for value in values[1:]:
-        larger = operate("max", [total, value], node.span)
-        gap = operate("neg", [operate("abs", [operate("sub", [total, value], node.span)], node.span)], node.span)
-        total = operate("add", [larger, operate("softplus", [gap], node.span)], node.span)
-    return total
+    return lift(
+        values, lambda single: _joined([tensor(value, node.span) for value in single], axis, node.span), node.span
+    )
+
+
+def _joined(values: list[Tensor], axis: Axis, span: Span) -> Tensor:
+    """``logsumexp`` over values side by side: of nothing but -inf it is -inf."""
+    whole = ops.reduce("logsumexp", ops.stack(axis, [ops.apply("real", value.node) for value in values]), (axis,))
+    return Tensor(whole, merge_orders([value.order for value in values]), combine(values, span))
 
 
 def _size(node: ast.Call, scope: Scope) -> Value:

@@ -136,6 +136,8 @@ class Inputs:
             if looked in self.seen or (wanted is None and name.name in self.frame.formulas):
                 return None
             self.seen.add(looked)
+            if wanted is not None and name.name in self.frame.shaped:
+                wanted = replace(wanted, weak=True)  # the axes on the left are in an order of their own
             return self.collect(self.frame.bindings[name.name], wanted)
         if self.frame.is_input(name.name):
             if name.name in FOREIGN and name.name not in self.fixed:

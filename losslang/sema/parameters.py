@@ -491,7 +491,7 @@ def _check_left(
         for axis in declared.groups[-1]
         if axis.name in scope.axes and not axis.is_rest and not set(scope.axes[axis.name or ""]) & set(x.order)
     ]
-    strangers = [axis for axis in left if axis.ordinal == 0 and (axis.index is not None or axis.made)]
+    strangers = [axis for axis in left if axis.ordinal == 0]
     if missing and strangers:
         name = missing[0].name or ""
         raise error(

@@ -164,15 +164,20 @@ class Scope:
         return (fresh,)
 
     def stacked(self, name: str, size: int) -> Axis:
-        """A new axis of known extent (for a stack or a range), unlike any that passes through."""
+        """A new axis of known extent (for a stack or a range) under a name."""
         if name in self.sizes and self.sizes[name].size != size:
             self.session.require(Axis(name, size), self.sizes[name])
+        axis = self.new_axis(name, size)
+        self.axes[name] = (axis,)
+        return axis
+
+    def new_axis(self, name: str, size: int) -> Axis:
+        """An axis of known extent, unlike any that passes through."""
         number = 1
         while True:
             axis = Axis(name if number == 1 else f"{name}_{number}", size)
             if axis not in self.foreign and self.session.free(axis):
                 self.session.named[axis.name] = axis
-                self.axes[name] = (axis,)
                 return axis
             number += 1
 
@@ -210,6 +215,16 @@ class Scope:
             or "axes have the names that the types of the arguments give them",
             fix=renamed(span, name, {*names, *self.axes}),
         )
+
+    def introduce(self, name: str, order: Axes, span: Span) -> Axes:
+        """`find`, on the left of a binding or in a result: from there on the name is an index variable as well.
+
+        So ``rows[v, i if v == 0] = nt_xent(a, b)`` can speak of the axis that the called definition made.
+        """
+        found = self.find(name, order, span)
+        if len(found) == 1 and name not in self.axes and list(self.local.values()).count(name) <= 1:
+            self.axes[name] = found
+        return found
 
     def name_of(self, axis: Axis) -> str:
         """What this scope calls an axis."""

@@ -29,14 +29,19 @@ class Frame:
     bindings: dict[str, ast.Expression] = field(default_factory=dict[str, ast.Expression])
     declared: frozenset[str] = frozenset()
     axes: frozenset[str] = frozenset()
-    """Axes that the header names: index variables, as in ``mask=c != 0``."""
+    """Axes that the header or the left of a binding names: index variables, as in ``mask=c != 0``."""
     marks: bool = False
     """Whether values are marked: something is differentiated by one of them."""
     formulas: set[str] = field(default_factory=set[str])
     """Bindings that call no loss: each is a value of its own, and is not taken apart."""
 
-    def bind(self, name: str, value: ast.Expression) -> None:
+    shaped: set[str] = field(default_factory=set[str])
+    """Bindings with axes or a filter on the left: values as they stand there, not terms or tensors of another name."""
+
+    def bind(self, name: str, value: ast.Expression, shaped: bool = False) -> None:
         """Add a binding."""
+        if shaped:
+            self.shaped.add(name)
         known = [n.name for n in names(value)]
         if not any((n in self.bindings and n not in self.formulas) or self._defined(n) for n in known):
             self.formulas.add(name)
@@ -223,7 +228,8 @@ class Plan:
             self._check_name(body)
             return self._single(body.value, weights, name or body.name, span)
         named = body.name if isinstance(body, ast.Name) else ""
-        if isinstance(body, ast.Name) and named in self.frame.bindings and named not in self.frame.formulas:
+        inline = self.frame.bindings.keys() - self.frame.formulas - self.frame.shaped
+        if isinstance(body, ast.Name) and named in inline:
             self.direct.add(body.span.start)
             return self._single(self.frame.bindings[body.name], weights, name or body.name, span)
         if isinstance(body, ast.Pipe) or (isinstance(body, ast.Sum) and name is None and self._distributes(body)):
