@@ -34,8 +34,8 @@ class Params(Mapping[str, Any]):
 
     REMARKS = frozenset({"backbone", "returns", "window", "directions", "head_dim", "schedule", "T"})
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self.values_ = dict(values)
+    def __init__(self, values: Mapping[str, Any], loss: str = "") -> None:
+        self.values_, self.loss = dict(values), loss
         self.seen: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
@@ -47,6 +47,10 @@ class Params(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.values_)
+
+    def note(self, *names: str) -> None:
+        """Parameters that say nothing about the value beyond what the inputs say."""
+        self.seen.update(names)
 
     def check(self) -> None:
         """Refuse a case with parameters that nothing has read."""
@@ -101,6 +105,8 @@ GAPS: dict[tuple[str, str], str] = {
     ("image", "lpips/8"): "a map of distances instead of one number",
     ("image", "content/2"): "another network: average pooling",
     ("image", "ssim/8"): "reflection at the border",
+    ("contrastive", "nt_xent_memory_bank/0"): "the case keeps the bank after the call, not the one used in it",
+    ("contrastive", "nt_xent_memory_bank/2"): "the case keeps the bank after the call, not the one used in it",
 }
 
 
@@ -114,7 +120,7 @@ def adapt(domain: str, case: Case, arrays: Arrays) -> tuple[str, Inputs]:
     if chosen is None:
         raise NotCovered("no such loss in the library")
     given = {k: torch.from_numpy(np.array(arrays[v])) for k, v in case["inputs"].items() if v in arrays}
-    params = Params(case["params"])
+    params = Params(case["params"], case["loss"])
     text = chosen(params, given)
     params.check()
     words = set(re.findall(r"[^\W\d]\w*", text))
@@ -367,151 +373,6 @@ def _logit_adjustment(p: Params, x: Inputs) -> str:
     prior = f"{literal(p.get('tau', 1.0))}*log(class_counts/sum[c](class_counts))"
     header = "logits: logit[b, c], labels: label[b] < c, class_counts: real[c]"
     return objective(header, call("ce", logits=f"logits + {prior}", labels="labels"))
-
-
-# ------------------------------------------------------------------------------------------ contrastive
-@rule("contrastive", "clip", "inf_cl")
-def _clip(p: Params, x: Inputs) -> str:
-    p.get("logit_bias")
-    bias = "logit_bias" if "logit_bias" in x else None
-    return call("clip", z1="image_features", z2="text_features", scale="logit_scale", bias=bias)
-
-
-@rule("contrastive", "siglip")
-def _siglip(p: Params, x: Inputs) -> str:
-    p.get("logit_bias_init"), p.get("logit_scale_init")
-    same = False if p.get("negative_only") else None
-    bias = "logit_bias" if "logit_bias" in x else 0
-    return call("siglip", z1="image_features", z2="text_features", scale="logit_scale", bias=bias, same=same)
-
-
-@rule("contrastive", "supcon")
-def _supcon(p: Params, x: Inputs) -> str:
-    p.get("mask")
-    if "mask" in x:
-        x["positive"] = x.pop("mask") > 0
-    return call(
-        "supcon",
-        z="features",
-        tau=p.get("temperature", 0.07),
-        base=p.get("base_temperature", 0.07),
-        labels="labels" if "labels" in x else None,
-        same="positive" if "positive" in x else None,
-        anchors="first" if p.get("contrast_mode") == "one" else None,
-    )
-
-
-@rule("contrastive", "supcon_pml")
-def _supcon_pml(p: Params, x: Inputs) -> str:
-    return call("supcon_flat", z="embeddings", labels="labels", tau=p.get("temperature", 0.1))
-
-
-@rule("contrastive", "align")
-def _align(p: Params, x: Inputs) -> str:
-    return call("align", z1="x", z2="y", alpha=p.get("alpha", 2))
-
-
-@rule("contrastive", "uniform")
-def _uniform(p: Params, x: Inputs) -> str:
-    return call("uniform", z="x", t=p.get("t", 2))
-
-
-def _align_uniform_of(a: str, b: str, alpha: Any, t: Any, weights: tuple[Any, Any]) -> str:
-    spread = f"({call('uniform', z=a, t=t)} + {call('uniform', z=b, t=t)})"
-    return f"{literal(weights[0])}*{call('align', z1=a, z2=b, alpha=alpha)} + {literal(weights[1])}*{spread}/2"
-
-
-@rule("contrastive", "align_uniform")
-def _align_uniform(p: Params, x: Inputs) -> str:
-    weights = p.get("align_w", 1), p.get("unif_w", 1)
-    return _align_uniform_of("x", "y", p.get("align_alpha", 2), p.get("unif_t", 2), weights)
-
-
-@rule("contrastive", "hypersphere")
-def _hypersphere(p: Params, x: Inputs) -> str:
-    return _align_uniform_of("unit(z1)", "unit(z2)", p["alpha"], p["t"], (1, p.get("lam", 1)))
-
-
-@rule("contrastive", "clip_uniform", "clip_align_uniform")
-def _clip_align_uniform(p: Params, x: Inputs) -> str:
-    forbid(p, cross_uniformity_loss=False)
-    images, texts = "unit(image_embeds)", "unit(text_embeds)"
-    parts = [call("clip", z1=images, z2=texts, scale="exp(logit_scale)")]
-    if p["uniformity_loss"]:
-        parts.append(f"({call('uniform', z=images)} + {call('uniform', z=texts)})/2")
-    if p["alignment_loss"]:
-        parts.append(call("align", z1=images, z2=texts))
-    return " + ".join(parts)
-
-
-@rule("contrastive", "tecoa")
-def _tecoa(p: Params, x: Inputs) -> str:
-    header = "image_embed: embed[i, d], text_embed: embed[k, d], target: label[i] < k, logit_scale: real"
-    return objective(header, call("ce", logits="logit_scale*cosine(image_embed, text_embed)", labels="target"))
-
-
-@rule("contrastive", "norm_mse")
-def _norm_mse(p: Params, x: Inputs) -> str:
-    return call("align", z1="unit(p)", z2="unit(z)", alpha=2)
-
-
-@rule("contrastive", "simsiam_neg_cosine")
-def _neg_cosine(p: Params, x: Inputs) -> str:
-    p.get("dim"), p.get("eps")
-    return "-" + call("cosine", a="p", b="z")
-
-
-@rule("contrastive", "simsiam")
-def _simsiam(p: Params, x: Inputs) -> str:
-    p.get("simplified")
-    return "-" + call("cosine", a="p", b="stop(z)")
-
-
-@rule("contrastive", "byol")
-def _byol(p: Params, x: Inputs) -> str:
-    p.get("simplified")
-    return f"2 - 2*{call('cosine', a='p', b='stop(z)')}"
-
-
-@rule("contrastive", "nt_xent")
-def _nt_xent(p: Params, x: Inputs) -> str:
-    similarity = None if p.get("norm", True) else "dot"
-    return call("nt_xent", z1="z1", z2="z2", tau=p.get("tau", 0.5), similarity=similarity)
-
-
-@rule("contrastive", "nt_xent_lightly")
-def _nt_xent_lightly(p: Params, x: Inputs) -> str:
-    forbid(p, memory_bank_size=0)
-    return call("nt_xent", z1="z1", z2="z2", tau=p.get("temperature", 0.5))
-
-
-@rule("contrastive", "nnclr")
-def _nnclr(p: Params, x: Inputs) -> str:
-    return call("infonce", z1="nn", z2="p", tau=p.get("temperature", 0.1))
-
-
-@rule("contrastive", "info_nce")
-def _info_nce(p: Params, x: Inputs) -> str:
-    mode, given = p.get("negative_mode", "unpaired"), {"tau": p.get("temperature", 0.1)}
-    if "negative_keys" not in x:
-        return call("infonce", z1="query", z2="positive_key", **given)
-    if mode == "unpaired":
-        return call("infonce", z1="query", z2="positive_key", negatives="negative_keys", **given)
-    header = "query, positive_key: embed[i, d], negative_keys: embed[i, m, d]"
-    return objective(header, call("infonce", z1="query", z2="positive_key", negatives="negative_keys[i]", **given))
-
-
-@rule("contrastive", "triplet_margin")
-def _triplet(p: Params, x: Inputs) -> str:
-    forbid(p, triplets_per_anchor="all")
-    return call(
-        "triplet",
-        z="embeddings",
-        labels="labels",
-        margin=p.get("margin", 0.05),
-        swap=True if p.get("swap") else None,
-        hinge="softplus" if p.get("smooth_loss") else None,
-    )
 
 
 # ------------------------------------------------------------------------------------------ images: values

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from losslang.sema import wellformed
 from losslang.sema.modules import LIBRARY_ONLY, Entry, library
 from losslang.source import Source, folder
 from losslang.syntax import ast, parser
@@ -14,8 +16,8 @@ from losslang.testing.laws import EXAMPLE, Law, check, laws_of
 ENTRIES = {entry.name: entry for entry in library() if entry.keyword != "balancer"}
 LAWS = [law for entry in ENTRIES.values() for law in laws_of(entry.item, LIBRARY_ONLY)]
 
-MINERS = ("every_triplet", "violating", "semihard")
-"""Conditions on two distances: an example says all there is to say."""
+MINERS = ("every_triplet", "violating", "semihard", "easy", "every_pair", "informative")
+"""Conditions on distances or similarities: an example says all there is to say."""
 
 
 def names(*keywords: str) -> list[str]:
@@ -75,6 +77,11 @@ def test_names_are_unique_over_files() -> None:
         found.update(chunk[1] for chunk in chunks if chunk[0] != "use")
     assert [name for name, count in found.items() if count > 1] == []
     assert set(found) == {entry.name for entry in library()}
+
+
+@pytest.mark.parametrize("path", sorted(folder("stdlib").glob("*.loss")), ids=lambda path: path.stem)
+def test_every_file_is_well_formed(path: Path) -> None:
+    wellformed.check(parser.parse_module(Source(path.name, path.read_text(encoding="utf-8"))))
 
 
 def test_every_file_is_a_family() -> None:
