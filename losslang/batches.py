@@ -97,6 +97,9 @@ def _real(spec: InputSpec, x: Any, classes: int | None) -> Tensor:
             return -x.abs() if classes is None else x.log_softmax(classes)
         case "unit":
             return x / x.norm(dim=-1, keepdim=True)
+        case "box":
+            corners = x.sigmoid().unflatten(-1, (2, -1)).cumsum(-2)  # the second corner is beyond the first
+            return corners.flatten(-2)
         case "image":
             low, high = spec.range or (0.0, 1.0)
             return x.sigmoid() * (high - low) + low

@@ -13,11 +13,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import losslang
 from losslang import compiler
+from losslang.compiler import Search, Unit
 from losslang.diagnostics import Diagnostic, Form, LosslangError, error, mended, render
 from losslang.source import Source, Span
 
@@ -135,6 +137,7 @@ def _takes_text(parser: argparse.ArgumentParser, *, several: bool = False, metav
     parser.add_argument("files", nargs="*" if several else "?", metavar=metavar, help="a .loss file, a config, or -")
     parser.add_argument("-e", "--expression", metavar="EXPR", help="an objective instead of a file")
     parser.add_argument("--name", help="which objective, where a file holds several")
+    parser.add_argument("--path", type=Path, action="append", default=[], metavar="DIR", help="a folder of modules")
 
 
 def _dims(text: str) -> tuple[str, int]:
@@ -150,10 +153,17 @@ class Loaded:
     """A text and where it came from."""
 
     source: Source
+    search: Search = Search()
+    """Where the modules lie that it uses."""
     bind: dict[str, str] = field(default_factory=dict[str, str])
     config: Source | None = None
     """The config around it, where the text stands in there as it is."""
     offset: int = 0
+
+    @property
+    def unit(self) -> Unit:
+        """The text with what belongs to it."""
+        return Unit(self.source, self.search)
 
     def placed(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
         """Diagnostics with their places in the config."""
@@ -175,25 +185,28 @@ def _one(options: argparse.Namespace) -> Loaded:
     if options.expression is not None:
         if options.files:
             raise UsageError("give a file or -e EXPR, not both")
-        return Loaded(Source("<expression>", options.expression))
+        return Loaded(Source("<expression>", options.expression), Search(None, tuple(options.path)))
     if not options.files:
         raise UsageError("give a file, or an expression with -e")
-    return _load(options.files)
+    return _load(options.files, options.path)
 
 
-def _load(name: str) -> Loaded:
+def _load(name: str, folders: Sequence[Path]) -> Loaded:
     """The text of a file; ``-`` is standard input, a config holds it under ``objective``."""
     if name == "-":
-        return Loaded(Source("<stdin>", _decoded(sys.stdin.buffer.read(), "standard input")))
+        source = Source("<stdin>", _decoded(sys.stdin.buffer.read(), "standard input"))
+        return Loaded(source, Search(None, tuple(folders)))
     path = Path(name)
     if not path.exists() and path.suffix not in (".loss", ".yaml", ".yml"):
         raise UsageError(f"there is no file '{name}'; an expression goes behind -e")
-    return _loaded(Source(name, _read(path)))
+    return _loaded(Source(name, _read(path)), folders)
 
 
-def _loaded(file: Source) -> Loaded:
+def _loaded(file: Source, folders: Sequence[Path]) -> Loaded:
     """The objective's text in that of a file."""
-    return _from_config(file) if Path(file.name).suffix in (".yaml", ".yml") else Loaded(file)
+    path = Path(file.name)
+    search = Search(path, tuple(folders))
+    return _from_config(file, search) if path.suffix in (".yaml", ".yml") else Loaded(file, search)
 
 
 def _read(path: Path) -> str:
@@ -210,7 +223,7 @@ def _decoded(data: bytes, name: str) -> str:
         raise UsageError(f"{name} is no text in UTF-8 (byte {problem.start})") from None
 
 
-def _from_config(config: Source) -> Loaded:
+def _from_config(config: Source, search: Search) -> Loaded:
     """The objective in a YAML file: data, from which nothing but two keys is taken."""
     import yaml
 
@@ -235,7 +248,7 @@ def _from_config(config: Source) -> Loaded:
     start, end = node.start_mark.index, node.end_mark.index
     offset = config.text.find(text, start, end)
     name = config.name if offset >= 0 else f"{config.name}#objective"
-    return Loaded(Source(name, text), names, config if offset >= 0 else None, offset)
+    return Loaded(Source(name, text), search, names, config if offset >= 0 else None, offset)
 
 
 # ------------------------------------------------------------------------------------------ check
@@ -249,7 +262,8 @@ def _check(options: argparse.Namespace) -> int:
     for name in files:
         if options.fix or options.diff:
             _mend(name, options)
-        found += _diagnosed(lambda name=name: _load(name) if options.expression is None else _one(options), options)
+        load = partial(_load, name, options.path) if options.expression is None else partial(_one, options)
+        found += _diagnosed(load, options)
     _report(found, options.format)
     return 1 if any(one.severity == "error" for one in found) else 0
 
@@ -258,7 +272,7 @@ def _diagnosed(load: Callable[[], Loaded], options: argparse.Namespace) -> list[
     """All that is to be said of a text."""
     try:
         loaded = load()
-        return loaded.placed(compiler.diagnose(loaded.source, name=options.name))
+        return loaded.placed(compiler.diagnose(loaded.unit, name=options.name))
     except LosslangError as problem:
         return list(problem.diagnostics)
 
@@ -283,7 +297,7 @@ def _mend(name: str, options: argparse.Namespace) -> None:
     first = text = _decoded(raw, name) if raw else ""
     for _ in range(ROUNDS):
         file = Source(name, text)
-        found = _diagnosed(lambda file=file: _loaded(file), options)
+        found = _diagnosed(partial(_loaded, file, options.path), options)
         here = [one for one in found if one.fix and all(edit.span.source.name == name for edit in one.fix)]
         if not here:
             break
@@ -315,24 +329,24 @@ def _compile(options: argparse.Namespace) -> int:
 
 
 def _emitted(loaded: Loaded, options: argparse.Namespace) -> str:
-    source, name, dims = loaded.source, options.name, dict(options.dims)
+    unit, name, dims = loaded.unit, options.name, dict(options.dims)
     match options.emit:
         case "ast":
-            return compiler.tree_text(source)
+            return compiler.tree_text(unit)
         case "latex":
-            return compiler.latex_text(source)
+            return compiler.latex_text(unit)
         case "fx":
-            return compiler.fx_text(source, name=name, dims=dims)
+            return compiler.fx_text(unit, name=name, dims=dims)
         case "python":
             return compiler.artifact(_objective(loaded, options), dims=dims).python()
         case "json":
             return compiler.artifact(_objective(loaded, options), dims=dims).json()
         case _:
-            return compiler.ir_text(source, name=name, after=options.after)
+            return compiler.ir_text(unit, name=name, after=options.after)
 
 
 def _objective(loaded: Loaded, options: argparse.Namespace) -> Objective:
-    return compiler.compile(loaded.source, name=options.name, bind=loaded.bind, backend="eager")
+    return compiler.compile(loaded.unit, name=options.name, bind=loaded.bind, backend="eager")
 
 
 class _located:  # noqa: N801  (reads like a function)
@@ -357,7 +371,7 @@ def _explain(options: argparse.Namespace) -> int:
         return 0
     loaded = _one(options)
     with _located(loaded):
-        print(compiler.explain_objective(loaded.source, name=options.name), end="")
+        print(compiler.explain_objective(loaded.unit, name=options.name), end="")
     return 0
 
 
@@ -427,7 +441,7 @@ def _call(options: argparse.Namespace) -> int:
     loaded = _one(options)
     with _located(loaded):
         objective = compiler.compile(
-            loaded.source,
+            loaded.unit,
             name=options.name,
             bind=loaded.bind,
             backend=options.backend,

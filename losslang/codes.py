@@ -47,8 +47,8 @@ There are more positional arguments than parameters that could take them. Each o
 parameter of its kind: tensors take tensors, networks take networks. Name the argument to say which
 parameter is meant.""",
     "LL0209": """\
-`use` names a module that the library does not have. A text reaches the library and itself, and reads no
-other file.""",
+`use` names a module that is nowhere: not a family of the library, and not a file beside the text or in a
+folder that path= or --path declares. A text that is given as a string, without path=, reads no file.""",
     "LL0210": """\
 A definition, alias or binding is needed to compute itself, perhaps through others; the message names
 the circle. What a name had in the previous call is `last(name, init)`; a repeated step is a fold, not a
@@ -83,6 +83,15 @@ they need no quotes.""",
     "LL0309": """\
 The language has this construct, and the compiler does not take it here yet. The message says what it
 takes instead.""",
+    "LL0310": """\
+Inside a definition a loss gives its rows, one number for each thing that it judges. Rows of different things
+cannot be added one by one, and rows whose means divide by different sums have no mean together. Reduce each
+first: mean[b](l1(x, y)), l1(x, y, reduce=mean), or a binding with the axes that are to stay. At the objective
+every term is reduced by itself.""",
+    "LL0311": """\
+A loss that is handed over as a parameter is called by the definition that takes it, with the arguments that
+stand there. This one takes others, or other kinds of them: a combinator of class losses calls L(logits,
+labels). The message shows the call.""",
     # objectives
     "LL0401": """\
 Nothing is left to minimise: no loss stands in the text, or a part of the sum depends on no input. A
@@ -142,5 +151,14 @@ A file of weights is not the one that was expected: its digest differs. Delete i
     "LL0604": """\
 A file of weights lacks tensors of the network, or has them in other shapes or dtypes. It has to be a
 state dict under torchvision's names.""",
+    # modules and configs
+    "LL0701": """\
+A module uses another that leads back to it. Move what both need into a third file, which uses neither.""",
+    "LL0702": """\
+A module lies beside the file that is compiled, or in a folder that path= or --path declares. Whatever leads
+out of these folders is not read: an absolute path, `..` too often, a link to somewhere else.""",
+    "LL0703": """\
+A name would mean two things: two of the file itself, the modules that it uses and the library define it.
+Rename your own, or keep a module's names apart: after `use mine as m` they are m.name.""",
 }
 """A few sentences for each code of `diagnostics.CODES`; a test holds the two equal."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -17,8 +18,10 @@ from losslang.ir import ops
 from losslang.ir.netspec import NetSpec
 from losslang.passes import pipeline
 from losslang.sema.elaborate import elaborate, value_of
+from losslang.sema.files import Search
 from losslang.sema.modules import environment
 from losslang.sema.resolve import sort_of
+from losslang.sema.unit import Unit
 from losslang.source import Source
 from losslang.syntax import ast, parser, printer
 from losslang.types import Axis
@@ -33,38 +36,51 @@ if TYPE_CHECKING:
 
 Backend = Literal["inductor", "eager"]
 
-Text: TypeAlias = str | Path | Source
-"""A text, a path to one, or a text with the name that messages give it."""
+Text: TypeAlias = str | Path | Source | Unit
+"""A text, a path to one, a text with the name that messages give it, or one with all that belongs to it."""
+
+Folders: TypeAlias = str | Path | Sequence[str | Path]
+"""One folder or several."""
 
 
-def source_of(text: Text) -> Source:
-    """A text, or the content of a file given as a `Path`. A string is never taken for a path."""
-    if isinstance(text, Source):
-        return text
-    if isinstance(text, Path):
-        return Source(str(text), text.read_text(encoding="utf-8"))
-    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"an objective is a text, or the Path of a file, not {type(text).__name__}")
-    return Source("<objective>", text)
+def unit_of(text: Text, path: Folders = ()) -> Unit:
+    """A text, or the content of a file given as a `Path`, and the folders of its modules.
+
+    A string is never taken for a path.
+    """
+    folders = tuple(map(Path, [path] if isinstance(path, str | Path) else path))
+    match text:
+        case Unit():
+            return replace(text, search=replace(text.search, folders=(*text.search.folders, *folders)))
+        case Source():
+            return Unit(text, Search(None, folders))
+        case Path():
+            return Unit(Source(str(text), text.read_text(encoding="utf-8-sig")), Search(text, folders))
+        case str():
+            return Unit(Source("<objective>", text), Search(None, folders))
+        case _:
+            raise TypeError(f"an objective is a text, or the Path of a file, not {type(text).__name__}")
 
 
-def check(text: Text, *, name: str | None = None) -> ir.Objective:
+def check(text: Text, *, name: str | None = None, path: Folders = ()) -> ir.Objective:
     """The IR of an objective, before any pass; torch is not needed.
 
     Args:
         text: an expression, the text of a file, or a `Path` to one.
         name: which objective, where a file holds several.
+        path: folders in which the modules lie that the text uses, beside its own.
 
     Raises:
         LosslangError: every error found, with code, place and hint.
     """
-    return elaborate(source_of(text), name)
+    return elaborate(unit_of(text, path), name)
 
 
 def compile(
     text: Text,
     *,
     name: str | None = None,
+    path: Folders = (),
     bind: Mapping[str, str] | None = None,
     backend: Backend = "inductor",
     validate: bool = True,
@@ -75,6 +91,7 @@ def compile(
     Args:
         text: an expression such as ``"0.5*l1 + focal(gamma=2)"``, the text of a file, or a `Path` to one.
         name: which objective, where a file holds several.
+        path: folders in which the modules lie that the text uses, beside its own.
         bind: input name -> the name it has in your batches.
         backend: ``"inductor"`` compiles a graph as a whole at its first call; ``"eager"`` runs it as it is.
         validate: check values at the first call and shapes at the first call of every new shape.
@@ -90,10 +107,10 @@ def compile(
             expected="inductor or eager",
             hint=did_you_mean(backend, ("inductor", "eager")),
         )
-    source = source_of(text)
+    unit = unit_of(text, path).complete()
     return build(
-        check(source, name=name),
-        source.text,
+        check(unit, name=name),
+        unit,
         bind=bind,
         backend=backend,
         validate=validate,
@@ -103,7 +120,7 @@ def compile(
 
 def build(
     objective: ir.Objective,
-    text: str,
+    unit: Unit,
     *,
     bind: Mapping[str, str] | None = None,
     backend: Backend = "inductor",
@@ -115,11 +132,11 @@ def build(
 
     planned = pipeline.run(objective)
     return Objective(
-        " ".join(text.split()),
+        " ".join(unit.source.text.split()),
         signature(planned),
         [term.name for term in planned.terms],
         slot_specs(objective, planned),
-        Factory(planned, backend, text),
+        Factory(planned, backend, unit),
         bind=bind,
         validate=validate,
         check_finite=check_finite,
@@ -129,10 +146,10 @@ def build(
 class Factory:
     """Makes the function of an objective; its networks are loaded once for each precision and device."""
 
-    def __init__(self, objective: ir.Objective, backend: Backend, text: str) -> None:
+    def __init__(self, objective: ir.Objective, backend: Backend, unit: Unit) -> None:
         self.objective = objective
         self.backend: Backend = backend
-        self.text = text
+        self.unit = unit
         self._networks: dict[tuple[torch.dtype, torch.device], dict[str, nn.Module]] = {}
         self._programs: dict[tuple[object, ...], Program] = {}
 
@@ -140,9 +157,9 @@ class Factory:
         """Copies of a module share what is made: nothing in it is learned."""
         return self
 
-    def __reduce__(self) -> tuple[Callable[[str, str, Backend], Factory], tuple[str, str, Backend]]:
-        """Pickled as its text, which says everything."""
-        return _factory, (self.text, self.objective.name, self.backend)
+    def __reduce__(self) -> tuple[Callable[[Unit, str, Backend], Factory], tuple[Unit, str, Backend]]:
+        """Pickled as its text and those of its modules, which say everything."""
+        return _factory, (self.unit, self.objective.name, self.backend)
 
     def networks(self, dtype: torch.dtype, device: torch.device) -> dict[str, nn.Module]:
         """The feature networks by the text of their spec."""
@@ -168,9 +185,9 @@ class Factory:
         return self._programs[key]
 
 
-def _factory(text: str, name: str, backend: Backend) -> Factory:
+def _factory(unit: Unit, name: str, backend: Backend) -> Factory:
     """The factory of a text, for `pickle`."""
-    return Factory(pipeline.run(check(text, name=name)), backend, text)
+    return Factory(pipeline.run(check(unit, name=name)), backend, unit)
 
 
 def load_networks(objective: ir.Objective) -> dict[str, nn.Module]:
@@ -231,8 +248,9 @@ def _ignored(objective: ir.Objective, node: ir.Input) -> tuple[int, ...]:
     """The label values that the objective compares this input with to leave them out."""
     found: list[int] = []
     for other in ir.topological(objective.roots()):
-        if isinstance(other, ir.Op) and other.name in ("eq", "ne") and node in other.args:
-            found += [int(a.value) for a in other.args if isinstance(a, ir.Const)]
+        if isinstance(other, ir.Op) and other.name in ("eq", "ne"):
+            sides = [a.args[0] if isinstance(a, ir.Index) else a for a in other.args]
+            found += [int(a.value) for a in sides if isinstance(a, ir.Const) and node in sides]
     return tuple(dict.fromkeys(found))
 
 
@@ -292,8 +310,9 @@ def artifact(
     from losslang.backends.export import Artifact
     from losslang.lowering.to_fx import graph_of, network_names
     from losslang.runtime import nets
+    from losslang.runtime.module import Objective
 
-    module = compile(objective, name=name, backend="eager") if isinstance(objective, str | Path | Source) else objective
+    module = objective if isinstance(objective, Objective) else compile(objective, name=name, backend="eager")
     factory = module.factory
     assert isinstance(factory, Factory)
     planned = factory.objective
@@ -306,7 +325,7 @@ def artifact(
     learned = dict(module.terms.named_parameters())
     return Artifact(
         name=planned.name,
-        source=factory.text,
+        source=factory.unit.source.text,
         digest=digest(planned),
         version=losslang.__version__,
         inputs=module.signature.inputs,
@@ -366,21 +385,22 @@ def digest(objective: ir.Objective) -> str:
 # ------------------------------------------------------------------------------------------ texts
 def parse(text: Text) -> ast.Expression | ast.Module:
     """The syntax tree of a text: an expression, or a module of definitions."""
-    source = source_of(text)
-    return parser.parse_module(source) if parser.is_module(source) else parser.parse_expression(source)
+    unit = unit_of(text)
+    return unit.module() or parser.parse_expression(unit.source)
 
 
 def format(text: Text) -> str:
     """The text in the one layout: a file, or an expression on one line."""
-    source = source_of(text)
+    source = unit_of(text).source
     if not parser.is_module(source) and "#" not in source.text:
         return printer.print_expression(parser.parse_expression(source)) + "\n"
     return printer.format_source(source)
 
 
-def diagnose(text: Text, *, name: str | None = None) -> list[Diagnostic]:
+def diagnose(text: Text, *, name: str | None = None, path: Folders = ()) -> list[Diagnostic]:
     """Every error of an objective, or of all definitions of a file, each once; torch is not needed."""
-    source = source_of(text)
+    unit = unit_of(text, path)
+    source = unit.source
     found: list[Diagnostic] = []
 
     def attempt(action: Callable[[], object]) -> bool:
@@ -392,15 +412,15 @@ def diagnose(text: Text, *, name: str | None = None) -> list[Diagnostic]:
         return True
 
     if name is not None or not parser.is_module(source):
-        attempt(lambda: pipeline.run(elaborate(source, name)))
+        attempt(lambda: elaborate(unit, name))
         return found
-    if not attempt(lambda: environment(parser.parse_module(source))):
+    if not attempt(lambda: environment(parser.parse_module(source), unit.search)):
         return found
     module = parser.parse_module(source)
-    known = environment(module)
+    known = environment(module, unit.search)
     for item in module.items:
         if isinstance(item, ast.Definition) and item.keyword == "objective":
-            attempt(lambda item=item: pipeline.run(elaborate(source, item.name)))
+            attempt(lambda item=item: elaborate(unit, item.name))
         elif not isinstance(item, ast.Use) and _stands_alone(item):
             attempt(lambda item=item: value_of(ast.Name(item.name, span=item.span), known))
     return found

@@ -38,6 +38,8 @@ CODES: dict[str, str] = {
     "LL0307": "wrong type of argument",
     "LL0308": "not one of the choices",
     "LL0309": "not supported here",
+    "LL0310": "rows of two losses do not fit together",
+    "LL0311": "a loss of another form is wanted",
     # objectives
     "LL0401": "an objective without terms",
     "LL0402": "a weight is not a number",
@@ -60,6 +62,10 @@ CODES: dict[str, str] = {
     "LL0602": "weights not found",
     "LL0603": "weights do not match their hash",
     "LL0604": "weights do not fit the network",
+    # modules and configs
+    "LL0701": "a module needs itself",
+    "LL0702": "outside of the module path",
+    "LL0703": "one name for two things",
 }
 
 
@@ -155,16 +161,19 @@ class LosslangWarning(UserWarning):
 
 
 def at_call(problem: LosslangError, call: Span) -> LosslangError:
-    """The error of a definition's body at the call that led there: a caret in the library mends nothing alone."""
+    """The error of a definition's body, with the call that led there; of one in the library, at the call.
+
+    A caret in the library mends nothing.
+    """
 
     def moved(found: Diagnostic) -> Diagnostic:
         place = found.span
         found = replace(found, fix=tuple(edit for edit in found.fix if edit.span.source is call.source))
         if place is None:
             return replace(found, span=call)
-        if place.source is not call.source:
+        if place.source.library and not call.source.library:
             return replace(found, span=call, labels=(Label(place, "found here"), *found.labels))
-        inside = call.start <= place.start and place.end <= call.end
+        inside = place.source is call.source and call.start <= place.start and place.end <= call.end
         return found if inside else replace(found, labels=(*found.labels, Label(call, "called here")))
 
     return LosslangError([moved(found) for found in problem.diagnostics])
@@ -196,6 +205,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     lowered = {candidate.lower(): candidate for candidate in names}
     if name.lower() in lowered:
         return lowered[name.lower()]
+    if len(name) < 2 and name.isalpha():
+        return None  # half of every short name is like a letter
     match = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return match[0] if match else None
 

@@ -13,6 +13,8 @@ class Source:
 
     name: str
     text: str = field(repr=False)
+    library: bool = field(default=False, repr=False)
+    """Whether it is a file of the standard library, which no reader of a message can mend."""
 
     @cached_property
     def line_starts(self) -> list[int]:

@@ -49,6 +49,12 @@ class Axis:
         root = self.root
         return Axis(f"{root.name}{ordinal + 1}", root.size, root.rest, parent=root, ordinal=ordinal)
 
+    def ordinal_of(self, name: str) -> int | None:
+        """Which re-indexing has a name: ``i2`` is the first of ``i``; None where it is none's."""
+        number = name.removeprefix(self.root.name)
+        plain = name != number and number.isascii() and number.isdigit() and number[0] != "0"
+        return int(number) - 1 if plain and len(number) < 4 and int(number) > 1 else None
+
     def derive(self, suffix: str) -> Axis:
         """An axis with an extent of its own, in this one's place."""
         return Axis(f"{self.name}_{suffix}", parent=self)
@@ -80,16 +86,21 @@ def places(over: Sequence[Axis], axes: Axes, rank: Callable[[Axis], int]) -> lis
 # -------------------------------------------------------------------------------------------- kinds
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a tensor's numbers mean: a name of `KINDS`, and an image's declared range."""
+    """What a tensor's numbers mean: a name of `KINDS`, an image's declared range, the format of boxes."""
 
     name: str
     range: tuple[float, float] | None = None
+    format: str | None = None
 
     def __str__(self) -> str:
-        if self.range is None:
-            return self.name
-        low, high = self.range
-        return f"{self.name} in {low:g}..{high:g}"
+        return self.name + self.suffix
+
+    @property
+    def suffix(self) -> str:
+        """What stands behind the axes in a type: `` in 0..1`` or `` in cxcywh``."""
+        if self.range is not None:
+            return f" in {self.range[0]:g}..{self.range[1]:g}"
+        return "" if self.format is None else f" in {self.format}"
 
     @property
     def dtype(self) -> DType:
@@ -110,8 +121,12 @@ KINDS: dict[str, str | None] = {
     "image": "real",
     "wave": "real",
     "score": "real",
+    "box": "real",
     "label": "int",
 }
+
+FORMATS = ("xyxy", "cxcywh", "xywh")
+"""What the coordinates of a box are: two corners, centre and extent, first corner and extent."""
 
 REAL, INT, BOOL = Kind("real"), Kind("int"), Kind("bool")
 
@@ -134,7 +149,7 @@ def meet(a: Kind, b: Kind) -> Kind | None:
         finer, coarser = b, a
     else:
         return None
-    return Kind(finer.name, finer.range if finer.range is not None else coarser.range)
+    return Kind(finer.name, finer.range if finer.range is not None else coarser.range, finer.format or coarser.format)
 
 
 # how a wrong kind is mended: (found, wanted) -> what to write

@@ -37,6 +37,15 @@ def test_every_file_compiles(page: str, text: str) -> None:
     assert compiler.check(text).terms, page
 
 
+@pytest.mark.parametrize(("page", "text"), blocks("losslang-files"))
+def test_files_that_use_each_other_compile(page: str, text: str, tmp_path: Path) -> None:
+    first, *rest = re.split(r"^--- (.+)\n", text, flags=re.MULTILINE)
+    for name, content in {"main.loss": first, **dict(zip(rest[::2], rest[1::2], strict=True))}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    assert compiler.check(tmp_path / "main.loss").terms, page
+
+
 def test_the_quick_start_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The README's programs, one after the other as a reader would type them, without waiting for inductor."""
     config = next(text for page, text in blocks("yaml") if page == "README.md")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import count
 
 from losslang.ir import nodes as ir
 from losslang.ir import ops
@@ -290,7 +291,7 @@ def _copies(axes: Axes, taken: set[Axis]) -> dict[Axis, Axis]:
     """For each axis an index variable over it that is not taken."""
     fresh: dict[Axis, Axis] = {}
     for axis in axes:
-        ordinal = next(n for n in range(1, 99) if axis.copy(n) not in taken)
+        ordinal = next(n for n in count(1) if axis.copy(n) not in taken)
         fresh[axis] = axis.copy(ordinal)
         taken.add(fresh[axis])
     return fresh

@@ -40,12 +40,13 @@ class NetSpec:
             raise ValueError(f"weights={self.weights!r} does not go with seed={self.seed}, path={self.path!r}")
 
     def __str__(self) -> str:
-        source = {
-            "public": "",
-            "random": f"(weights=random(seed={self.seed}))",
-            "path": f"(weights={json.dumps(self.path, ensure_ascii=False)})",
-        }
-        return self.name + source[self.weights]
+        match self.weights:
+            case "random":
+                return f"{self.name}(weights=random(seed={self.seed}))"
+            case "path":
+                return f"{self.name}(weights={json.dumps(self.path, ensure_ascii=False)})"
+            case _:
+                return self.name
 
     def canonical(self) -> NetSpec:
         """The same network under its full name: equal specs are one network."""

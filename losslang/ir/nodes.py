@@ -40,9 +40,7 @@ class Input(Node):
         """``label[b, ...] < c``."""
         axes = [f"{axis.name}={axis.root.size}" if axis.root.size is not None else str(axis) for axis in self.dims]
         text = self.kind.name + (f"[{', '.join(axes)}]" if axes else "")
-        if self.kind.range is not None:
-            text += f" in {self.kind.range[0]:g}..{self.kind.range[1]:g}"
-        return text + (f" < {self.bound.name}" if self.bound is not None else "")
+        return text + self.kind.suffix + (f" < {self.bound.name}" if self.bound is not None else "")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -162,8 +160,7 @@ _table: WeakValueDictionary[tuple[Hashable, ...], Node] = WeakValueDictionary()
 
 def intern(cls: type[N], args: tuple[Node, ...], axes: Axes, dtype: DType, *attributes: Hashable) -> N:
     """The one node with these fields. Constants of different type (1, 1.0, True) stay apart."""
-    kinds = tuple(type(attribute) for attribute in attributes)
-    key = (cls, tuple(id(arg) for arg in args), axes, dtype, attributes, kinds)
+    key = (cls, tuple(map(id, args)), axes, dtype, attributes, tuple(map(type, attributes)))
     found = _table.get(key)
     if found is None:
         found = cls(args, axes, dtype, *attributes)

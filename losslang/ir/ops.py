@@ -11,6 +11,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from weakref import WeakKeyDictionary
 
 from losslang.diagnostics import error
@@ -197,7 +198,10 @@ def mark(node: Node) -> Node:
 # ------------------------------------------------------------------------------------------------ elementwise
 def merge(args: Iterable[Node]) -> Axes:
     """The axes that operands have together."""
-    return ordered({axis for arg in args for axis in arg.axes})
+    distinct = {arg.axes for arg in args if arg.axes}
+    if len(distinct) < 2:
+        return distinct.pop() if distinct else ()
+    return ordered({axis for axes in distinct for axis in axes})
 
 
 def apply(name: str, *args: Node) -> Node:
@@ -227,10 +231,11 @@ def _promote(name: str, args: tuple[Node, ...]) -> DType:
 
 
 def _fold(info: OpInfo, args: tuple[Node, ...]) -> Node | None:
-    if not all(isinstance(arg, ir.Const) for arg in args):
+    values = [arg.value for arg in args if isinstance(arg, ir.Const)]
+    if len(values) < len(args):
         return None
     try:
-        value = info.fold(*(arg.value for arg in args if isinstance(arg, ir.Const)))
+        value = info.fold(*values)
         if isinstance(value, complex):
             return None
         return const(float(value) if info.dtype == "real" else value)
@@ -576,7 +581,7 @@ def _index_reduce(x: ir.Reduce, positions: Mapping[Axis, Node]) -> Node:
     taken = {axis for arg in x.args for axis in arg.axes} | {axis for p in positions.values() for axis in p.axes}
     renamed: dict[Axis, Axis] = {}
     for axis in ordered(used):
-        ordinal = next(n for n in range(1, 99) if axis.copy(n) not in taken)
+        ordinal = next(n for n in count(1) if axis.copy(n) not in taken)
         renamed[axis] = axis.copy(ordinal)
         taken.add(renamed[axis])
     inside = {**positions, **{axis: iota(fresh) for axis, fresh in renamed.items()}}
@@ -596,12 +601,12 @@ def _index_table(x: ir.Table, positions: Mapping[Axis, Node]) -> Node:
 
 def _index_stack(x: ir.Stack, positions: Mapping[Axis, Node]) -> Node:
     others = {axis: position for axis, position in positions.items() if axis != x.axis}
-    args = [index(arg, others) for arg in x.args]
     position = positions.get(x.axis)
+    if isinstance(position, ir.Const):
+        return index(x.args[int(position.value)], others)
+    args = [index(arg, others) for arg in x.args]
     if position is None:
         return stack(x.axis, args)
-    if isinstance(position, ir.Const):
-        return args[int(position.value)]
     places = enumerate_static(position)
     if places is not None and len(position.axes) == 1:
         return stack(position.axes[0], [args[int(place)] for place in places])

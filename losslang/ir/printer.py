@@ -24,7 +24,7 @@ LIMIT = 90
 _BUILTIN = """
     mean var std sample_var sample_std argmin count logmeanexp softmax log_softmax log_sigmoid log2 log10 elu digamma
     gaussian size index pick rows auto
-    lpips_heads random vjp grad iterate loss pi inf none true false as if else and or not in
+    lpips_heads lo hi center extent random vjp grad iterate loss pi inf none true false as if else and or not in
 """
 
 RESERVED = frozenset({*ops.OPS, *ops.MONOIDS, *ops.MAPS, *TAPS, *ALIASES, *_BUILTIN.split()})
@@ -115,6 +115,8 @@ def _type(node: ir.Input, names: _Names) -> ast.TensorType:
     if node.kind.range is not None:
         low, high = node.kind.range
         bounds.append(ast.Bound("in", ast.Range(_number(low), _number(high))))
+    if node.kind.format is not None:
+        bounds.append(ast.Bound("in", ast.Name(node.kind.format)))
     return ast.TensorType(node.kind.name, (axes,) if axes else (), bounds=tuple(bounds))
 
 
@@ -430,7 +432,9 @@ def _size_view(node: ir.Size, text: _Text) -> _View:
         return _View(node.args, lambda args: _over("size", (node.axis,), text)(*args), "n")
     if not node.axis.rest:
         return _leaf(_call("size", ast.Name(node.axis.name)))
-    holder = next(name for name, known in text.names.inputs.items() if node.axis in known.axes)
+    holder = next((name for name, known in text.names.inputs.items() if node.axis in known.axes), None)
+    if holder is None:  # a gradient that depends on no input: it is shown, not read back
+        return _leaf(_call("size", ast.Name(str(node.axis))))
     return _View((), lambda _: _over("size", (node.axis,), text)(ast.Name(holder)), "n")
 
 

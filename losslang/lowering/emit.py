@@ -12,7 +12,7 @@ from torch import fx
 from losslang.ir import nodes as ir
 from losslang.ir.nodes import Node
 from losslang.runtime import functional
-from losslang.types import Axes, Axis, places
+from losslang.types import Axes, Axis, DType, places
 
 Operand: TypeAlias = Any
 """An fx node, or a Python number where the value is known or an extent."""
@@ -142,10 +142,10 @@ class Emitter:
             length = self.method("size", value, place + step)
         return self.call(functional.indices, self.like, length)
 
-    def number(self, value: float | Operand) -> fx.Node:
+    def number(self, value: float | Operand, dtype: DType = "real") -> fx.Node:
         """A number as a tensor without dimensions."""
         assert self.like is not None
-        return self.method("new_full", self.like, (), value, dtype=self.dtype)
+        return self.method("new_full", self.like, (), value, dtype=torch.int64 if dtype == "int" else self.dtype)
 
     def tensor(self, node: Node) -> fx.Node:
         """A node's value as a tensor, also where it is a number."""

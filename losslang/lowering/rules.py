@@ -75,7 +75,7 @@ def lower_op(emitter: Emitter, node: ir.Op) -> Operand:
         return _polygamma(emitter, node)
     if node.name in _TENSORS_ONLY:
         args = [
-            emitter.number(value) if arg in emitter.scalars else _working(emitter, value, arg, node)
+            emitter.number(value, node.dtype) if arg in emitter.scalars else _working(emitter, value, arg, node)
             for value, arg in zip(args, node.args, strict=True)
         ]
     elif all(arg in emitter.scalars for arg in node.args):

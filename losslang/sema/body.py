@@ -9,17 +9,17 @@ from losslang.diagnostics import error
 from losslang.ir import ops
 from losslang.sema.brackets import conditions, declare_ranges, evaluated_filter
 from losslang.sema.elementwise import lift, tensor
-from losslang.sema.modifiers import Rows
+from losslang.sema.modifiers import over_the_rest
 from losslang.sema.parameters import slot
 from losslang.sema.scope import Scope
-from losslang.sema.values import Auto, AxisSet, Condition, Listed, Tensor, Value, axes_text
+from losslang.sema.values import Auto, AxisSet, Condition, Listed, Rows, Tensor, Value, axes_text
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import INT, Axes, Axis
 
 
-def evaluate_body(definition: ast.Definition, scope: Scope) -> Rows:
-    """The rows and the normaliser that a definition gives in the scope of a call."""
+def evaluate_body(definition: ast.Definition, scope: Scope, *, rows: bool) -> Value:
+    """What a definition gives in the scope of a call; ``rows`` says that it is to be reduced."""
     _learn_variables(definition, scope)
     for binding in definition.bindings:
         scope.bind(binding.name, bind_value(binding, scope))
@@ -29,28 +29,43 @@ def evaluate_body(definition: ast.Definition, scope: Scope) -> Rows:
     normaliser = None
     if definition.normaliser is not None:
         normaliser = tensor(scope.session.evaluate(definition.normaliser, scope), definition.normaliser.span)
-    return Rows(value, normaliser)
+        normaliser = None if ops.is_const(normaliser.node, 1) else normaliser
+    if rows:
+        value = lift([value], lambda single: _as_rows(single[0], definition, normaliser, scope), definition.span)
+    return value
+
+
+def _as_rows(value: Value, definition: ast.Definition, normaliser: Tensor | None, scope: Scope) -> Tensor:
+    """Rows of the definition; those of a loss that it calls keep what their mean divides by."""
+    x = tensor(value, definition.value.span)
+    rows = Rows(definition.name, frozenset(scope.visible(x.order)), normaliser)
+    if x.rows is not None and definition.normaliser is None:
+        rows = replace(rows, normaliser=x.rows.normaliser, clash=x.rows.clash)
+    return replace(x, rows=rows)
 
 
 def _learn_variables(definition: ast.Definition, scope: Scope) -> None:
     """Index variables of parameters are known before they are compared: ``i != j and labels[i] == labels[j]``."""
+    for name, axis in scope.session.once(definition, _variables):
+        axes = scope.axes.get(axis, ())
+        if len(axes) == 1 and name not in scope.axes and name not in scope.values:
+            scope.variable(name, axes[0])
+
+
+def _variables(definition: ast.Definition) -> list[tuple[str, str]]:
+    """The names that index a parameter in a definition's text, and the declared axes where they stand."""
     declared = {
         p.name: p.type.groups[-1] for p in definition.parameters if isinstance(p.type, ast.TensorType) and p.type.groups
     }
+    bound = {binding.name for binding in definition.bindings}
+    found: dict[tuple[str, str], None] = {}
     for expression in (*(b.value for b in definition.bindings), *_filters(definition), definition.value):
         for node in indices(expression):
-            base = node.base.name if isinstance(node.base, ast.Name) else None
-            for place, item in enumerate(node.items):
-                if base not in declared or not isinstance(item, ast.Name) or place >= len(declared[base]):
-                    continue
-                axes = scope.axes.get(declared[base][place].name or "", ())
-                known = item.name in scope.axes or item.name in scope.values
-                if len(axes) == 1 and not known and not _is_binding(item.name, definition):
-                    scope.variable(item.name, axes[0])
-
-
-def _is_binding(name: str, definition: ast.Definition) -> bool:
-    return any(binding.name == name for binding in definition.bindings)
+            axes = declared.get(node.base.name, ()) if isinstance(node.base, ast.Name) else ()
+            for axis, item in zip(axes, node.items, strict=False):
+                if isinstance(item, ast.Name) and item.name not in bound:
+                    found[item.name, axis.name or ""] = None
+    return list(found)
 
 
 def _filters(definition: ast.Definition) -> list[ast.Expression]:
@@ -80,6 +95,7 @@ def bind_value(binding: ast.Binding, scope: Scope) -> Value:
     if isinstance(value, Auto):
         return _learned(binding, value, names, scope)
     x = tensor(value, binding.span)
+    x = over_the_rest(x, _declared(names, x, scope, binding.axes.span), scope, binding.span)
     x = replace(x, order=_declared_order(names, x, scope, binding.axes.span))
     if binding.axes.filter is not None:
         x = replace(x, domain=(*x.domain, *_filter(binding.axes.filter, scope)))
@@ -98,7 +114,7 @@ def _learned(binding: ast.Binding, value: Auto, names: Sequence[str], scope: Sco
 
 def _declared_order(names: Sequence[str], x: Tensor, scope: Scope, span: Span) -> Axes:
     """The axes on the left come first, in their order; those not named there follow."""
-    declared = tuple(axis for name in names for axis in scope.introduce(name, x.order, span))
+    declared = _declared(names, x, scope, span)
     unnamed = tuple(axis for axis in scope.visible(x.order) if axis not in declared)
     return _in_place((*declared, *unnamed), x, scope)
 
@@ -108,6 +124,10 @@ def _in_place(own: Axes, x: Tensor, scope: Scope) -> Axes:
     waiting = list(own)
     order = [waiting.pop(0) if axis in own or scope.sees(axis) else axis for axis in x.order]
     return (*order, *waiting)
+
+
+def _declared(names: Sequence[str], x: Tensor, scope: Scope, span: Span) -> Axes:
+    return tuple(axis for name in names for axis in scope.introduce(name, x.order, span))
 
 
 def _stack(node: ast.ListOf, names: Sequence[str], scope: Scope) -> Value:
@@ -159,6 +179,7 @@ def _result(value: Value, definition: ast.Definition, scope: Scope) -> Value:
         if axis.name in consumed and not set(scope.axes.get(axis.name or "", ())) & set(x.order):
             continue  # the call chose to reduce it: dice(over=[b, ...]) has no rows of b
         declared += scope.introduce(axis.name or "", x.order, axis.span)
+    x = over_the_rest(x, declared, scope, definition.value.span)
     stray = [axis for axis in scope.visible(x.order) if axis not in declared]
     if stray:
         raise error(
@@ -176,7 +197,8 @@ def _result(value: Value, definition: ast.Definition, scope: Scope) -> Value:
 
 
 def _filter(expression: ast.Expression, scope: Scope) -> list[Condition]:
-    return conditions(evaluated_filter(expression, scope).node)
+    where = evaluated_filter(expression, scope)
+    return [*where.domain, *conditions(where.node)]
 
 
 def iota(axes: Axes) -> Tensor:

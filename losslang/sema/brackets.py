@@ -129,7 +129,7 @@ def _over(
     x = tensor(value, span)
     where = None if condition is None else evaluated_filter(condition, scope)
     over = bracket_axes(items, x.order if where is None else merge_orders([x.order, where.order]), scope)
-    inner, outer = split_domain(x.domain, over)
+    inner, outer = split_domain(joined([x] if where is None else [x, where]), over)
     mask = conjunction([*(c.node for c in inner), *([] if where is None else [where.node])])
     if name in MAPS:
         function, kind = MAPS[name]
@@ -269,6 +269,11 @@ def conjunction(nodes: Sequence[Node]) -> Node | None:
     return whole
 
 
+def joined(tensors: Sequence[Tensor]) -> tuple[Condition, ...]:
+    """The conditions under which all of some values are defined."""
+    return tuple(dict.fromkeys(condition for x in tensors for condition in x.domain))
+
+
 def split_domain(domain: tuple[Condition, ...], over: Axes) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
     """The conditions that a reduction over axes consumes, and those that stay on its result."""
     inner = tuple(condition for condition in domain if set(condition.node.axes) & set(over))
@@ -341,7 +346,11 @@ def _typed(item: ast.Expression, x: Tensor, scope: Scope) -> tuple[Axis, Tensor]
     if not isinstance(value, Tensor) or value.bound is None:
         return None
     matches = [axis for axis in x.order if axis.root == value.bound.root]
-    return (matches[0], value) if len(matches) == 1 else None
+    if len(matches) != 1:
+        return None
+    if isinstance(value.node, ir.Const):
+        _check_place(int(value.node.value), matches[0], item.span)
+    return matches[0], value
 
 
 def _place(item: ast.Expression, axis: Axis, scope: Scope) -> Tensor:
@@ -450,12 +459,15 @@ def take(x: Tensor, positions: dict[Axis, Tensor], scope: Scope) -> Tensor:
         for condition in x.domain
         for part in conditions(always(ops.index(condition.node, nodes)))
     ]
+    domain += [condition for position in positions.values() for condition in position.domain]
     for axis, position in positions.items():
         if _may_leave(position):
             inside = ops.apply("and", ops.apply("le", ops.const(0), position.node), _below(position.node, axis))
             domain += [Condition(part.node, True) for part in conditions(always(inside))]
     bound = next((positions[a].order[0] for a in positions if a == x.bound and len(positions[a].order) == 1), x.bound)
-    return replace(x, node=ops.index(x.node, nodes), order=tuple(order), domain=tuple(domain), bound=bound)
+    node = ops.index(x.node, nodes)
+    known = tuple(dict.fromkeys(domain))
+    return replace(x, node=node, order=tuple(order), domain=known, bound=bound, rows=None)
 
 
 def _below(position: Node, axis: Axis) -> Node:

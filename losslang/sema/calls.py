@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from losslang.diagnostics import LosslangError, at_call, error
 from losslang.sema.body import evaluate_body
 from losslang.sema.brackets import bracket_axes, conditions, evaluated_filter
-from losslang.sema.elementwise import lift
+from losslang.sema.elementwise import lift, operate, tensor
 from losslang.sema.kinds import label_axis
-from losslang.sema.modifiers import Rows, evaluate_modifiers, finish
+from losslang.sema.modifiers import Result, evaluate_modifiers, finish, reduced
 from losslang.sema.parameters import (
     Request,
     argument,
@@ -22,16 +23,44 @@ from losslang.sema.parameters import (
     type_text,
     wrong_argument,
 )
-from losslang.sema.resolve import Sort, bind, sort_of
+from losslang.sema.resolve import Sort, axis_names, bind, needs_input, sort_of
 from losslang.sema.scope import Scope
 from losslang.sema.terms import too_large
-from losslang.sema.values import Auto, AxisSet, Function, Listed, Network, Primitive, Static, Tensor, Value, describe
+from losslang.sema.values import (
+    Auto,
+    AxisSet,
+    Combination,
+    Function,
+    Listed,
+    Network,
+    Primitive,
+    Rows,
+    Static,
+    Tensor,
+    Value,
+    describe,
+)
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import Axis
 
-MAX_CALLS = 50_000
+MAX_CALLS = 100_000
 """Calls of definitions in one objective: what they stand for is written out."""
+
+
+Bracket: TypeAlias = Sequence[ast.Expression | ast.Rest | ast.NamedIndex]
+
+
+def call_value(
+    function: Function,
+    arguments: Sequence[ast.Argument],
+    scope: Scope,
+    span: Span,
+    bracket: Bracket = (),
+    condition: ast.Expression | None = None,
+) -> Value:
+    """A call inside an expression."""
+    return _reduced(call(function, arguments, scope, span, bracket, condition), span)
 
 
 def sort_of_value(value: Value) -> Sort:
@@ -58,16 +87,19 @@ def call(
     arguments: Sequence[ast.Argument],
     scope: Scope,
     span: Span,
-    bracket: Sequence[ast.Expression | ast.Rest | ast.NamedIndex] = (),
+    bracket: Bracket = (),
     condition: ast.Expression | None = None,
-) -> Rows:
-    """A call of a definition from a scope; a bracket names axes, and may say which of their elements count.
+) -> Result:
+    """A call of a definition from a scope: its rows, and how they are to be reduced.
+
+    A bracket names axes, and may say which of their elements count.
 
     An error inside a body also points at the call in the user's text.
     """
     scope.session.calls += 1
     if scope.session.calls > MAX_CALLS:
-        raise too_large(span, f"more than {MAX_CALLS} calls of definitions")
+        first = scope.session.calls == MAX_CALLS + 1
+        raise too_large(span, f"more than {MAX_CALLS} calls of definitions") if first else LosslangError(())
     try:
         return _call(function, arguments, scope, span, bracket, condition)
     except LosslangError as problem:
@@ -81,12 +113,15 @@ def _call(
     arguments: Sequence[ast.Argument],
     scope: Scope,
     span: Span,
-    bracket: Sequence[ast.Expression | ast.Rest | ast.NamedIndex],
+    bracket: Bracket,
     condition: ast.Expression | None,
-) -> Rows:
+) -> Result:
     definition = function.definition
     given = dict(function.given)
-    open_definition = replace(definition, parameters=tuple(p for p in definition.parameters if p.name not in given))
+    open_definition = definition
+    if given:
+        left = tuple(p for p in definition.parameters if p.name not in given)
+        open_definition = replace(definition, parameters=left)
     evaluated: dict[int, Value] = {}
 
     def sort(expression: ast.Expression) -> Sort:
@@ -118,7 +153,7 @@ def _call(
 
 def _filtered(
     values: dict[str, Value],
-    bracket: Sequence[ast.Expression | ast.Rest | ast.NamedIndex],
+    bracket: Bracket,
     condition: ast.Expression,
     scope: Scope,
 ) -> dict[str, Value]:
@@ -136,12 +171,7 @@ def _filtered(
     }
 
 
-def needs_input(parameter: ast.Parameter) -> bool:
-    """Whether a tensor must be given."""
-    return sort_of(parameter) == "tensor" and parameter.default is None
-
-
-def _lifted(request: Request, scope: Scope) -> Rows:
+def _lifted(request: Request, scope: Scope) -> Result:
     """Where a tensor parameter gets a list, the call is made for each element."""
     parameters = {p.name: p for p in request.function.definition.parameters}
     lists = {
@@ -155,17 +185,31 @@ def _lifted(request: Request, scope: Scope) -> Rows:
     if not lists:
         return _call_once(request, scope)
     names = list(lists)
-    value = lift(
-        [lists[name] for name in names],
-        lambda row: (
-            _call_once(replace(request, values={**request.values, **dict(zip(names, row, strict=True))}), scope).value
-        ),
-        request.span,
-    )
-    return Rows(value)
+    value = lift([lists[name] for name in names], lambda row: _element(names, row, request, scope), request.span)
+    return Result(value)
 
 
-def _call_once(request: Request, caller: Scope) -> Rows:
+def _element(names: Sequence[str], row: Sequence[Value], request: Request, scope: Scope) -> Value:
+    values = {**request.values, **dict(zip(names, row, strict=True))}
+    return _reduced(_call_once(replace(request, values=values), scope), request.span)
+
+
+def _reduced(result: Result, span: Span) -> Value:
+    """The rows of a call inside an expression: they stay, unless the call says how they are reduced."""
+    if result.reduce is None:
+        return result.value
+
+    def apply(single: list[Value]) -> Value:
+        x = tensor(single[0], span)
+        own = None if x.rows is None else tuple(axis for axis in x.order if axis in x.rows.axes)
+        return reduced(x, result.reduce, span, own)
+
+    return lift([result.value], apply, span)
+
+
+def _call_once(request: Request, caller: Scope) -> Result:
+    if request.function.combination is not None:
+        return _combined(request, request.function.combination, caller)
     definition, environment = request.function.definition, request.function.environment
     path = f"{caller.path}.{definition.name}" if caller.implicit is None else caller.path
     scope = Scope(environment, caller.session, path, sizes=request.sizes)
@@ -181,9 +225,9 @@ def _call_once(request: Request, caller: Scope) -> Rows:
             scope.bind(parameter.name, bound_value(parameter, value, request, scope))
     _check_some_tensor(request, scope)
     modifiers = evaluate_modifiers(request, scope, caller)
-    rows = evaluate_body(definition, scope)
-    _hand_over_names(rows.value, request, scope, caller)
-    return finish(rows, modifiers, request.span)
+    value = evaluate_body(definition, scope, rows=request.rows or definition.keyword == "loss")
+    _hand_over_names(value, request, scope, caller)
+    return finish(value, modifiers, request.span)
 
 
 def _hand_over_names(value: Value, request: Request, scope: Scope, caller: Scope) -> None:
@@ -193,6 +237,41 @@ def _hand_over_names(value: Value, request: Request, scope: Scope, caller: Scope
         for axis in single.order if isinstance(single, Tensor) else ():
             if axis not in given and scope.sees(axis):
                 caller.local.setdefault(axis, scope.name_of(axis))
+
+
+def _combined(request: Request, combination: Combination, caller: Scope) -> Result:
+    """Arithmetic on losses: each gets the arguments that it takes, and its own defaults for the rest."""
+    keyword = request.function.definition.keyword
+    inner = {name: value for name, value in request.modifiers.items() if name in ("mask", "ignore")}
+    values: list[Value] = []
+    for operand in combination.operands:
+        if isinstance(operand, Function):
+            given = dict(operand.given)
+            takes = {p.name for p in operand.definition.parameters if p.name not in given}
+            named = axis_names(operand.definition)
+            part = replace(
+                request,
+                function=operand,
+                values={**given, **{name: value for name, value in request.values.items() if name in takes}},
+                modifiers=inner,
+                rows=keyword == "loss",
+                sizes={**dict(operand.sizes), **{n: size for n, size in request.sizes.items() if n in named}},
+            )
+            values.append(_lifted(part, caller).value)
+        else:
+            values.append(operand)
+    outer = {name: value for name, value in request.modifiers.items() if name not in inner}
+    value = operate(combination.operation, values, request.span)
+    if keyword == "loss":
+        value = lift([value, *values], lambda row: _rows_of(request.function.definition.name, row), request.span)
+    return finish(value, evaluate_modifiers(replace(request, modifiers=outer), caller, caller), request.span)
+
+
+def _rows_of(name: str, values: list[Value]) -> Value:
+    """The rows of a combination, the first value, over the axes of the rows of its parts."""
+    x, *parts = values
+    held = [part.rows.axes for part in parts if isinstance(part, Tensor) and part.rows is not None]
+    return replace(x, rows=x.rows or Rows(name, frozenset[Axis]().union(*held))) if isinstance(x, Tensor) else x
 
 
 def _make_axes(definition: ast.Definition, scope: Scope) -> None:
@@ -233,7 +312,8 @@ def _check_some_tensor(request: Request, scope: Scope) -> None:
 def _is_labels(parameter: ast.Parameter, value: Value) -> bool:
     """Whether a tensor parameter gets labels: the axis that they index is known once the others are bound."""
     declared = isinstance(parameter.type, ast.TensorType) and label_axis(parameter.type) is not None
-    return sort_of(parameter) == "tensor" and isinstance(value, Tensor) and (declared or value.kind.name == "label")
+    labels = declared or isinstance(value, Tensor) and value.kind.name == "label"
+    return labels and sort_of(parameter) == "tensor" and isinstance(value, Static | Tensor)
 
 
 def _foreign(request: Request) -> set[Axis]:

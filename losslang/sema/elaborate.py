@@ -18,12 +18,13 @@ from losslang.sema import body, calls, modifiers, parameters, wellformed
 from losslang.sema.binders import NeedsMarksError
 from losslang.sema.brackets import conjunction
 from losslang.sema.elementwise import tensor
-from losslang.sema.evaluate import evaluate
+from losslang.sema.evaluate import defined, evaluate
 from losslang.sema.inputs import Inputs, is_input
 from losslang.sema.modules import LIBRARY_ONLY, Environment, environment
 from losslang.sema.resolve import sort_of
 from losslang.sema.scope import Scope, Session
 from losslang.sema.terms import Frame, Part, Piped, Plan, expand_aliases, is_auto, names
+from losslang.sema.unit import Unit, unit_of
 from losslang.sema.values import Auto, Function, Listed, Static, Tensor, Value, describe
 from losslang.source import Source, Span
 from losslang.syntax import ast, parser
@@ -43,17 +44,18 @@ class Program:
     bindings: tuple[ast.Binding, ...] = ()
 
 
-def program(source: Source, name: str | None = None) -> Program:
+def program(unit: Unit, name: str | None = None) -> Program:
     """The objective in a text: an expression, or a file (``name`` chooses where it holds several).
 
     Raises:
         LosslangError: for syntax, and LL0405 where no single objective is meant.
     """
+    source = unit.source
     if not parser.is_module(source):
         return Program("objective", LIBRARY_ONLY, parser.parse_expression(source))
     module = parser.parse_module(source)
     wellformed.check(module)
-    env = environment(module)
+    env = environment(module, unit.search)
     found = {
         item.name: item for item in module.items if isinstance(item, ast.Definition) and item.keyword == "objective"
     }
@@ -89,14 +91,14 @@ def _no_objective(source: Source, name: str | None, found: list[str]) -> Losslan
     )
 
 
-def elaborate(source: Source, name: str | None = None) -> ir.Objective:
+def elaborate(text: Source | Unit, name: str | None = None) -> ir.Objective:
     """The IR of a text.
 
     Raises:
         LosslangError: with every error found; one term's error does not hide another's.
     """
     try:
-        return _elaborate(program(source, name))
+        return _elaborate(program(unit_of(text), name))
     except RecursionError:
         # calls within calls, each of them written out: no text says how deep they go before they are evaluated
         raise error(
@@ -199,7 +201,7 @@ def _frame(text: Program) -> Frame:
 
 
 def _expanded(expression: ast.Expression, frame: Frame) -> ast.Expression:
-    return expand_aliases(expression, frame.environment)
+    return expand_aliases(expression, frame)
 
 
 def _inputs(text: Program, frame: Frame, plan: Plan) -> Inputs:
@@ -244,7 +246,7 @@ def _root(frame: Frame, inputs: dict[str, ir.Input], session: Session) -> Scope:
 def _bindings(text: Program, frame: Frame, plan: Plan, scope: Scope) -> None:
     """Evaluate formulas, and losses that stand inside expressions; a loss that is a term keeps its rows until then."""
     mentioned = [n for b in text.bindings for n in names(b.value)] + list(names(text.expression))
-    inner = {name.name for name in mentioned if name.span.start not in plan.direct}
+    inner = {name.name for name in mentioned if id(name) not in plan.direct}
     for binding in text.bindings:
         if binding.name in inner or binding.name in frame.formulas or binding.axes is not None:
             value = body.bind_value(binding, replace(scope, path=binding.name))
@@ -262,7 +264,7 @@ def _terms(plan: Plan, scope: Scope) -> list[ir.Term]:
 def _term(part: Part, scope: Scope) -> ir.Term:
     inner = scope.inner(part.name)
     rows = _rows(part.body, inner)
-    value = modifiers.reduced(rows, part.span)
+    value = modifiers.reduced(tensor(rows.value, part.span), rows.reduce, part.span)
     _check_direction(part, inner)
     weight = _weight(part, inner)
     return ir.Term(part.name, weight, value.node)
@@ -282,12 +284,12 @@ def _check_rows(plan: Plan, terms: Sequence[ir.Term]) -> None:
             )
 
 
-def _rows(body: ast.Expression, scope: Scope) -> modifiers.Rows:
+def _rows(body: ast.Expression, scope: Scope) -> modifiers.Result:
     """The rows of a term: of a single call with its normaliser and modifiers, else of the whole expression."""
     callee, arguments, items, condition = body, (), (), None
     match body:
         case ast.Call(callee=ast.Name("rows"), arguments=(ast.Argument(value, None),)):
-            return modifiers.Rows(evaluate(value, scope), reduce="none")  # how the IR's text says reduce=none
+            return modifiers.Result(evaluate(value, scope), "none")  # how the IR's text says reduce=none
         case _:
             pass
     if isinstance(body, ast.Call):
@@ -295,11 +297,10 @@ def _rows(body: ast.Expression, scope: Scope) -> modifiers.Rows:
     if isinstance(callee, ast.Index):
         callee, items, condition = callee.base, callee.items, callee.filter
     if isinstance(callee, ast.Name) and callee.name not in scope.values:
-        item = scope.environment.find(callee.name)
-        if isinstance(item, ast.Definition) and item.keyword in ("loss", "fn"):
-            function = Function(item, scope.environment.home(item))
+        function = defined(callee.name, scope)
+        if isinstance(function, Function) and function.definition.keyword in ("loss", "fn"):
             return calls.call(function, arguments, scope, body.span, items, condition)
-    return modifiers.Rows(evaluate(body, scope))
+    return modifiers.Result(evaluate(body, scope))
 
 
 def _check_direction(part: Part, scope: Scope) -> None:
@@ -307,14 +308,14 @@ def _check_direction(part: Part, scope: Scope) -> None:
     callee = part.body.callee if isinstance(part.body, ast.Call) else part.body
     if not isinstance(callee, ast.Name) or callee.name in scope.values or any(_is_negative(w) for w in part.weights):
         return
-    item = scope.environment.find(callee.name)
-    if isinstance(item, ast.Definition) and item.keyword == "fn":
+    item = defined(callee.name, scope)
+    if isinstance(item, Function) and item.definition.keyword == "fn":
         raise error(
             "LL0403",
-            f"'{item.name}' is a function, not a loss: nothing says that lower is better",
+            f"'{callee.name}' is a function, not a loss: nothing says that lower is better",
             part.span,
             expected="a loss",
-            hint=f"if higher is better, write 1 - {item.name} or -{item.name}",
+            hint=f"if higher is better, write 1 - {callee.name} or -{callee.name}",
         )
 
 
@@ -405,7 +406,7 @@ def value_of(expression: ast.Expression, environment: Environment, declared: Seq
     inputs, rows = _settled(found, frame, lambda inputs, session: (inputs, _rows(body, _root(frame, inputs, session))))
     value = tensor(rows.value, body.span)
     present = conjunction([condition.node for condition in value.domain])
-    mean = modifiers.reduced(rows, body.span).node
+    mean = modifiers.reduced(value, rows.reduce, body.span).node
     roots = [value.node, mean, *([] if present is None else [present])]
     plain = substitute(roots, lambda node: node.args[0] if ops.is_op(node, "mark") else None)
     present = None if present is None else plain[present]
@@ -434,7 +435,7 @@ def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Ses
     """The total of a balancer over the terms it is applied to."""
     item = frame.environment.find(piped.pipe.name)
     if not isinstance(item, ast.Definition) or item.keyword != "balancer":
-        names = [entry for entry in frame.environment.names() if _is_balancer(entry, frame)]
+        names = frame.environment.balancers()
         raise error(
             "LL0206",
             f"there is no balancer or pass '{piped.pipe.name}'",
@@ -444,7 +445,8 @@ def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Ses
             or (f"'{item.name}' is no balancer; another term is added with +" if item is not None else None),
             fix=renamed(piped.pipe.step, piped.pipe.name, names),
         )
-    chosen = [term for term in terms if term.name in piped.terms]
+    wanted = set(piped.terms)
+    chosen = [term for term in terms if term.name in wanted]
     try:
         total = balance(item, piped.pipe.arguments, chosen, frame, session)
     except LosslangError as problem:
@@ -455,7 +457,8 @@ def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Ses
 def _check_once(objective: ir.Objective, balancer: ir.Balancer, span: Span) -> None:
     """A term has one weight, so one balancer."""
     for other in objective.balancers:
-        shared = [name for name in balancer.terms if name in other.terms]
+        taken = set(other.terms)
+        shared = [name for name in balancer.terms if name in taken]
         if shared:
             raise error(
                 "LL0309",
@@ -464,11 +467,6 @@ def _check_once(objective: ir.Objective, balancer: ir.Balancer, span: Span) -> N
                 expected="at most one balancer over a term",
                 hint="keep one; as a weight, auto is the balancer uncertainty",
             )
-
-
-def _is_balancer(name: str, frame: Frame) -> bool:
-    item = frame.environment.find(name)
-    return isinstance(item, ast.Definition) and item.keyword == "balancer"
 
 
 def balance(
@@ -579,7 +577,8 @@ def _auto_weights(objective: ir.Objective, plan: Plan, session: Session) -> ir.O
         return objective
     definition = LIBRARY_ONLY.find("uncertainty")
     assert isinstance(definition, ast.Definition)
-    terms = [term for term in objective.terms if term.name in chosen]
+    wanted = set(chosen)
+    terms = [term for term in objective.terms if term.name in wanted]
     total = balance(definition, (), terms, Frame(LIBRARY_ONLY), session)
     balancer = ir.Balancer("uncertainty", chosen, total)
     _check_once(objective, balancer, next(part.span for part in plan.parts if part.name in chosen))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from losslang.diagnostics import LosslangError, error
 from losslang.ir import ops
 from losslang.ir.nodes import Const, Node
+from losslang.sema.losses import combined
 from losslang.sema.values import (
     Auto,
     Condition,
+    Function,
     Listed,
+    Rows,
     Static,
     Tensor,
     Value,
@@ -135,11 +139,13 @@ def operate(name: str, values: Sequence[Value], span: Span) -> Value:
         folded = _fold(name, single)
         if folded is not None:
             return folded
+        if any(isinstance(value, Function) for value in single):
+            return combined(name, single, span)
         tensors = [tensor(value, span) for value in single]
         node = ops.apply(name, *(t.node for t in tensors))
         kind = _kind(name, node)
         order = merge_orders([t.order for t in tensors])
-        return Tensor(node, order, combine(tensors, span), kind)
+        return Tensor(node, order, combine(tensors, span), kind, rows=_rows(name, tensors, span))
 
     return lift(values, apply, span)
 
@@ -203,6 +209,42 @@ def _kind(name: str, node: Node) -> Kind:
     if name in RESULT_KINDS:
         return Kind(RESULT_KINDS[name])
     return {"bool": BOOL, "int": INT, "real": REAL}[node.dtype]
+
+
+def _rows(name: str, tensors: Sequence[Tensor], span: Span) -> Rows | None:
+    """Whose rows the result holds: what is linear in the rows of a loss is still rows of it."""
+    held = [t.rows for t in tensors if t.rows is not None]
+    match name, held:
+        case "neg" | "stop" | "real" | "mul" | "add" | "sub", [rows]:
+            alone = rows.normaliser is None or name not in ("add", "sub")
+            return rows if alone else replace(rows, clash=rows.clash or f"{rows.loss} and a value")
+        case "div", [rows] if tensors[0].rows is not None:
+            return rows
+        case "add" | "sub", [first, second]:
+            return _added(first, second, span)
+        case _:
+            return None
+
+
+def _added(first: Rows, second: Rows, span: Span) -> Rows:
+    """Rows of two losses, one by one: they have to be rows of the same things."""
+    if first.axes and second.axes and first.axes != second.axes:
+        raise error(
+            "LL0310",
+            f"{first.loss} has rows over {_names(first)}, and {second.loss} over {_names(second)}",
+            span,
+            expected="rows of the same axes, or numbers",
+            found=f"rows over {_names(first)} and over {_names(second)}",
+            hint=f"reduce each of them first: {first.loss}(..., reduce=mean), or mean[{_names(first)}](...)",
+        )
+    whole = first if first.axes else second
+    if first.normaliser == second.normaliser:
+        return replace(whole, clash=first.clash or second.clash)
+    return replace(whole, normaliser=first.normaliser or second.normaliser, clash=f"{first.loss} and {second.loss}")
+
+
+def _names(rows: Rows) -> str:
+    return ", ".join(map(str, sorted(rows.axes, key=lambda axis: axis.key)))
 
 
 def combine(tensors: Sequence[Tensor], span: Span) -> tuple[Condition, ...]:

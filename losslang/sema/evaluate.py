@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from losslang.diagnostics import LosslangError, did_you_mean, error, renamed
+from losslang.diagnostics import LosslangError, error, renamed
 from losslang.ir import ops
 from losslang.ir.netspec import ALIASES, TAPS
-from losslang.sema import body, calls, networks, parameters
+from losslang.sema import body, boxes, calls, networks, parameters
 from losslang.sema.binders import BINDERS, binder, is_binder
 from losslang.sema.brackets import MAPS, REDUCTIONS, bracket_axes, bracketed, indexed
 from losslang.sema.elementwise import FUNCTIONS, applied, combine, lift, operate, tensor
+from losslang.sema.losses import retitled
+from losslang.sema.resolve import needs_input
 from losslang.sema.scope import Scope
 from losslang.sema.values import (
     NONE,
@@ -89,39 +91,38 @@ def _name(node: ast.Name, scope: Scope) -> Value:
         return Auto()
     if name in TAPS or name in ALIASES:
         return networks.network(name, (), node.span)
-    item = scope.environment.find(name)
-    if isinstance(item, ast.Definition):
-        function = Function(item, scope.environment.home(item))
-        return calls.call(function, (), scope, node.span).value if scope.implicit is not None else function
+    item = defined(name, scope)
+    if isinstance(item, Function) and scope.implicit is not None:
+        return calls.call_value(item, (), scope, node.span)
+    if item is not None:
+        return item
     if name in FUNCTIONS:
         return Primitive(name, lambda values: applied(name, values, node.span))
     if scope.implicit is not None:
         found = scope.implicit(name)
         if found is not None:
             return found
-    if isinstance(item, ast.Alias):
-        return _alias(item, node, scope)
     raise _unknown(node, scope)
 
 
-def _alias(item: ast.Alias, node: ast.Name, scope: Scope) -> Value:
-    """An alias as a value: that of the loss it stands for; arithmetic on losses is no function."""
-    if isinstance(item.value, ast.Name | ast.Call):
-        return evaluate(item.value, replace(scope, environment=scope.environment.home(item)))
-    raise error(
-        "LL0309",
-        f"'{item.name}' stands for arithmetic on losses, and is no function",
-        node.span,
-        expected="a loss or fn",
-        found=f"{item.name} = {item.value.span.text}",
-        hint=f"define one: loss my_{item.name}(...): ...",
-    )
+def defined(name: str, scope: Scope) -> Value | None:
+    """What a definition or alias of this name is as a value; arithmetic on losses is a loss."""
+    item = scope.environment.find(name)
+    if isinstance(item, ast.Definition):
+        return Function(item, scope.environment.home(item))
+    if item is None:
+        return None
+    known = scope.session.aliases
+    if id(item) not in known:
+        value = evaluate(item.value, Scope(scope.environment.home(item), scope.session, scope.path))
+        known[id(item)] = retitled(value, name) if isinstance(value, Function) else value
+    return known[id(item)]
 
 
 def _unknown(node: ast.Name, scope: Scope) -> LosslangError:
     """The error for a name that means nothing."""
     known = [*scope.values, *scope.axes, *FUNCTIONS, *CONSTANTS, *TAPS, *ALIASES, *scope.environment.names()]
-    near = did_you_mean(node.name, known)
+    near = scope.environment.advice(node.name, known)
     if scope.implicit is None:
         expected = "a parameter, a binding above, an axis or a definition"
         hint = near or "a definition sees its own parameters and bindings, from the line after them on"
@@ -141,7 +142,7 @@ def _sum(node: ast.Sum, scope: Scope) -> Value:
     total = evaluate(node.terms[0][1], scope)
     for sign, term in node.terms[1:]:
         total = operate("add" if sign == "+" else "sub", [total, evaluate(term, scope)], term.span)
-    return total
+    return retitled(total, node.span.text) if isinstance(total, Function) else total
 
 
 _BINARY = {"*": "mul", "/": "div", "^": "pow", "and": "and", "or": "or"}
@@ -262,12 +263,11 @@ def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
         return _apply(scope.values[name], node, scope)
     if name in TAPS or name in ALIASES:
         return networks.network(name, node.arguments, node.span)
-    item = scope.environment.find(name)
-    if isinstance(item, ast.Definition):
-        function = Function(item, scope.environment.home(item))
-        if scope.implicit is None and _is_partial(item, node):
+    function = defined(name, scope)
+    if isinstance(function, Function):
+        if scope.implicit is None and _is_partial(function.definition, node):
             return parameters.partial(function, node, scope)
-        return calls.call(function, node.arguments, scope, node.span).value
+        return calls.call_value(function, node.arguments, scope, node.span)
     if name in SPECIAL:
         return SPECIAL[name](node, scope)
     if name in FUNCTIONS:
@@ -287,7 +287,7 @@ def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
         f"there is no loss or function '{name}'",
         node.callee.span,
         expected="a loss, a fn or a builtin function",
-        hint=did_you_mean(name, known) or "losslang list shows all of them",
+        hint=scope.environment.advice(name, known) or "losslang list shows all of them",
         fix=renamed(node.callee.span, name, known),
     )
 
@@ -296,7 +296,7 @@ def _apply(function: Value, node: ast.Call, scope: Scope) -> Value:
     """A call of a value: a function or network that a parameter holds."""
     match function:
         case Function():
-            return calls.call(function, node.arguments, scope, node.span).value
+            return _handed(function, node, scope)
         case Primitive():
             return function.apply(_positional(node, scope, FUNCTIONS[function.name]))
         case Network():
@@ -306,9 +306,36 @@ def _apply(function: Value, node: ast.Call, scope: Scope) -> Value:
             raise error("LL0307", f"{describe(function)} cannot be called", node.span)
 
 
+MISFITS = ("LL0202", "LL0207", "LL0208", "LL0301", "LL0302", "LL0307", "LL0308")
+"""Errors of a call that say that another loss is meant, where the loss was handed over."""
+
+
+def _handed(function: Function, node: ast.Call, scope: Scope) -> Value:
+    """A call of a loss or fn that a parameter holds: whoever hands it over sees only that it does not fit."""
+    try:
+        return calls.call_value(function, node.arguments, scope, node.span)
+    except LosslangError as problem:
+        first = problem.diagnostics[0]
+        place, name = first.span, function.definition.name
+        inside = place is not None and place.source is node.span.source
+        if place is None or not (inside and node.span.start <= place.start and place.end <= node.span.end):
+            raise
+        if first.code not in MISFITS:
+            raise
+        taken = ", ".join(parameter.name for parameter in function.definition.parameters)
+        raise error(
+            "LL0311",
+            f"{describe(function)} cannot be called as {node.span.text}",
+            node.span,
+            expected=f"a {function.definition.keyword} that takes what stands there",
+            found=first.message,
+            hint=f"{name} takes {taken or 'nothing'}; hand over another, or define one that fits",
+        ) from None
+
+
 def _is_partial(definition: ast.Definition, node: ast.Call) -> bool:
     """A call inside a body that gives no tensor where some are needed is a loss value."""
-    needs = [p for p in definition.parameters if calls.needs_input(p)]
+    needs = [p for p in definition.parameters if needs_input(p)]
     given = {argument.name for argument in node.arguments}
     positional = any(argument.name is None for argument in node.arguments)
     return bool(needs) and not positional and not any(p.name in given for p in needs)
@@ -321,12 +348,13 @@ def _is_builtin_beside(name: str, scope: Scope) -> bool:
 
 
 def _bracket_call(name: str, callee: ast.Index, node: ast.Call, scope: Scope) -> Value:
+    function = defined(name, scope)
     if name in scope.values and not _is_builtin_beside(name, scope):
-        raise error("LL0307", f"{describe(scope.values[name])} takes no brackets", callee.span)
-    item = scope.environment.find(name)
-    if isinstance(item, ast.Definition):
-        function = Function(item, scope.environment.home(item))
-        return calls.call(function, node.arguments, scope, node.span, callee.items, callee.filter).value
+        function = scope.values[name]
+        if not isinstance(function, Function):
+            raise error("LL0307", f"{describe(function)} takes no brackets", callee.span)
+    if isinstance(function, Function):
+        return calls.call_value(function, node.arguments, scope, node.span, callee.items, callee.filter)
     if is_binder(name, callee):
         return binder(name, callee, node, scope)
     if name in REDUCTIONS or name in MAPS:
@@ -343,7 +371,8 @@ def _bracket_call(name: str, callee: ast.Index, node: ast.Call, scope: Scope) ->
         f"there is no function '{name}[...]'",
         callee.span,
         expected="a reduction, a map or a definition",
-        hint=did_you_mean(name, known) or "reductions are sum, mean, max, min, logsumexp, any, all and count",
+        hint=scope.environment.advice(name, known)
+        or "reductions are sum, mean, max, min, logsumexp, any, all and count",
         fix=renamed(callee.span, name, known),
     )
 
@@ -477,7 +506,11 @@ def _auto(node: ast.Call, scope: Scope) -> Value:
             )
     match given.get("key"):
         case Static(value=str() as key):
-            return parameters.slot(key, init or 0.0, _number_of(given.get("lower")), _number_of(given.get("upper")))
+            lower, upper = _number_of(given.get("lower")), _number_of(given.get("upper"))
+            start = 0.0 if init is None else init
+            if (lower is not None and start <= lower) or (upper is not None and start >= upper):
+                raise error("LL0305", f"'{key}' starts outside its bounds", node.span, found=f"{start:g}")
+            return parameters.slot(key, start, lower, upper)
         case _:
             return Auto(init)
 
@@ -517,6 +550,16 @@ def _heads(node: ast.Call, scope: Scope) -> Value:
     return networks.heads(net, scope)
 
 
+def _box(name: str) -> Callable[[ast.Call, Scope], Value]:
+    """``lo(p)``, ``hi(p)``, ``center(p)`` and ``extent(p)`` of boxes."""
+
+    def apply(node: ast.Call, scope: Scope) -> Value:
+        (x,) = _positional(node, scope, 1)
+        return lift([x], lambda single: boxes.read(name, tensor(single[0], node.span), scope, node.span), node.span)
+
+    return apply
+
+
 SPECIAL: dict[str, Callable[[ast.Call, Scope], Value]] = {
     "max": _n_ary("max"),
     "min": _n_ary("min"),
@@ -528,6 +571,7 @@ SPECIAL: dict[str, Callable[[ast.Call, Scope], Value]] = {
     "auto": _auto,
     "gaussian": _gaussian,
     "lpips_heads": _heads,
+    **{name: _box(name) for name in boxes.READERS},
 }
 
 WINDOWS = ("conv", "diff", "conv_t", "diff_t")

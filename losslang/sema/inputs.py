@@ -15,9 +15,10 @@ from losslang.diagnostics import Edit, Label, LosslangError, error, nearest, ren
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema.kinds import kind_of, label_axis
+from losslang.sema.losses import applied
 from losslang.sema.naming import Names
 from losslang.sema.resolve import bind, sort_of
-from losslang.sema.terms import Frame
+from losslang.sema.terms import MAX_EXPANSIONS, Frame, too_large
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import REAL, Axes, Axis, Kind, meet
@@ -60,7 +61,7 @@ class Wanted:
     def text(self) -> str:
         """As a type, for messages."""
         row = "" if not self.row else f"[{', '.join(_name(e) for e in _expanded(self.row))}]"
-        return f"{self.kind.name}{row}" + ("" if self.kind.range is None else f" in {_range(self.kind)}")
+        return f"{self.kind.name}{row}{self.kind.suffix}"
 
 
 @dataclass
@@ -89,6 +90,8 @@ class Inputs:
     seen: set[tuple[str, str, int]] = field(default_factory=set[tuple[str, str, int]])
     """Bindings that have been looked through, and what was wanted of them."""
 
+    aliases: int = 0
+    """How many aliases were written out."""
     made: dict[Axis, Var | Rest] = field(default_factory=dict["Axis", "Var | Rest"])
     """What each axis of the latest result stands for."""
 
@@ -154,6 +157,10 @@ class Inputs:
         definition = self.frame.definition(call.callee)
         if definition is None:
             return self._builtin(call, wanted)
+        callee = call.callee.base if isinstance(call.callee, ast.Index) else call.callee
+        alias = self.frame.alias(callee.name) if isinstance(callee, ast.Name) else None
+        if alias is not None:
+            return self._alias(alias, call, wanted)
         if definition.keyword not in ("loss", "fn"):
             return None
         bound = bind(definition, call.arguments, self.frame.sort, modifiers=True)
@@ -167,8 +174,8 @@ class Inputs:
                 self.collect(argument, Wanted(kind, [], None, definition.name, parameter.name))
             elif sort_of(parameter) == "tensor":
                 if argument is not None:
-                    self.collect(argument, types[parameter.name])
-                elif parameter.default is None:
+                    self.collect(argument, types.get(parameter.name))
+                elif parameter.default is None and parameter.name in types:
                     self._unify(parameter.name, types[parameter.name], call.span)
         for name, value in bound.modifiers.items():
             if name in ("mask", "weight"):
@@ -184,6 +191,14 @@ class Inputs:
                 unify(row, wanted.row)
         return None
 
+    def _alias(self, alias: ast.Alias, call: ast.Call, wanted: Wanted | None) -> Wanted | None:
+        """An alias wants what its parts want."""
+        self.aliases += 1
+        if self.aliases > MAX_EXPANSIONS:
+            raise too_large(call.span, f"aliases are written out more than {MAX_EXPANSIONS} times")
+        moved = replace(alias, value=self.frame.body(alias, call.span))
+        return self.collect(applied(moved, call.arguments, self.frame.environment, self.frame.sort), wanted)
+
     def _builtin(self, call: ast.Call, wanted: Wanted | None) -> Wanted | None:
         """A map keeps its axes: what is wanted of its result is wanted of its argument, in the kind it takes."""
         callee = call.callee.base if isinstance(call.callee, ast.Index) else call.callee
@@ -194,7 +209,7 @@ class Inputs:
         inner = None
         if wanted is not None:
             inner = replace(wanted, kind=Kind(_MAPS.get(name, "real")))
-        keeps = name in _MAPS or not isinstance(call.callee, ast.Index)
+        keeps = name in _MAPS or not isinstance(call.callee, ast.Index) and name not in _PLACES
         for argument in call.arguments:
             self.collect(argument.value, inner if keeps else None)
         return None
@@ -290,6 +305,8 @@ class Inputs:
                 raise self._range_conflict(name, known, wanted, span)
             kind = known.wanted.kind
         row, other = known.wanted.row, wanted.row
+        if name in self.fixed and row == []:
+            other = None  # a number for a tensor is the same along all of its axes
         if name in self.fixed and wanted.passes and other is not None:
             other = [Rest(), *other[1:]]
         if kind is not None and row is not None and other is not None and not (name in self.fixed and wanted.weak):
@@ -346,11 +363,20 @@ class Inputs:
         )
 
     # --------------------------------------------------------------------------------- result
+    def _size_boxes(self) -> None:
+        """A box has four coordinates, unless its type says six."""
+        for found in self.found.values():
+            row = _expanded(found.wanted.row or []) if found.wanted.kind.name == "box" else []
+            if row and isinstance(row[-1], Var) and row[-1].size is None:
+                row[-1].size = 4
+
     def resolve(self, unused: Collection[str] = ()) -> dict[str, ir.Input]:
         """The inputs with their axes fixed, in the order in which the text meets them, unused ones last."""
         made: dict[Var | Rest, Axis] = {}
         names = Names()
         dims: dict[str, Axes] = {}
+        self._size_boxes()
+        self._size_boxes()
         for name in sorted(self.found, key=lambda name: name in unused):
             row = self.found[name].wanted.row
             dims[name] = tuple(_axis(element, made, names) for element in _expanded(row or []))
@@ -368,6 +394,9 @@ class Inputs:
 
 
 _MAPS = {"softmax": "logit", "log_softmax": "logit", "sigmoid": "logit", "unit": "embed", "stop": "real"}
+
+_PLACES = ("pick", "size", "index")
+"""What has other axes than its argument."""
 
 
 def is_input(parameter: ast.Parameter) -> bool:

@@ -10,7 +10,7 @@ from losslang.ir import ops
 from losslang.sema.values import Tensor, describe
 from losslang.source import Span
 from losslang.syntax import ast
-from losslang.types import CONVERSIONS, KINDS, Axes, Kind, refines
+from losslang.types import CONVERSIONS, FORMATS, KINDS, Axes, Kind, refines
 
 
 def kind_of(declared: ast.TensorType) -> Kind:
@@ -32,7 +32,25 @@ def kind_of(declared: ast.TensorType) -> Kind:
     for bound in declared.bounds:
         if bound.op == "in" and isinstance(bound.value, ast.Range):
             return Kind(declared.kind, _range(bound.value))
+        if bound.op == "in":
+            return Kind(declared.kind, format=_format(declared, bound))
     return Kind(declared.kind)
+
+
+def _format(declared: ast.TensorType, bound: ast.Bound) -> str:
+    """The format of boxes, ``box[b, x] in cxcywh``."""
+    name = bound.value.name if isinstance(bound.value, ast.Name) else ""
+    if declared.kind == "box" and name in FORMATS:
+        return name
+    raise error(
+        "LL0308",
+        f"{declared.kind} in {bound.value.span.text} is no type",
+        bound.span,
+        expected="box in " + ", ".join(FORMATS[:-1]) + f" or {FORMATS[-1]}; image in 0..1",
+        found=bound.value.span.text,
+        hint=did_you_mean(name, FORMATS)
+        or "xyxy is two corners, cxcywh a centre and an extent, xywh a corner and an extent",
+    )
 
 
 def _range(written: ast.Range) -> tuple[float, float]:
@@ -100,6 +118,15 @@ def convert(value: Tensor, wanted: Kind, axes: Mapping[str, Axes], declared: ast
         LosslangError: LL0301 where no conversion is right.
     """
     have = value.kind
+    if have.format and wanted.format and have.format != wanted.format:
+        raise error(
+            "LL0301",
+            f"boxes in {have.format} are handed to what wants {wanted.format}",
+            span,
+            expected=str(wanted),
+            found=str(have),
+            hint="a parameter of type box without a format takes any: lo, hi, center and extent know what they read",
+        )
     if have.name == "label" and wanted.name == "prob":
         return _one_hot(value, axes, declared, span)
     if refines(have.name, wanted.name):

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from losslang.diagnostics import did_you_mean, error, renamed
 from losslang.ir import ops
-from losslang.sema.brackets import conjunction
+from losslang.sema.brackets import conjunction, split_domain
 from losslang.sema.elementwise import operate, tensor
 from losslang.sema.parameters import Request
 from losslang.sema.scope import Scope
 from losslang.sema.values import Condition, Static, Tensor, Value, describe
 from losslang.source import Span
 from losslang.syntax import ast
-from losslang.types import BOOL, REAL, Axes
+from losslang.types import BOOL, REAL, Axes, Axis
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What a loss gives before it is reduced: its rows, and what their mean divides by."""
+class Result:
+    """What a call gives before it is reduced: its rows, and how they are to be where the call says so."""
 
     value: Value
-    normaliser: Tensor | None = None
-    reduce: str = "mean"
+    reduce: str | None = None
 
 
 def evaluate_modifiers(request: Request, scope: Scope, caller: Scope) -> dict[str, Value]:
@@ -111,33 +111,55 @@ def _mask(mask: Tensor, scope: Scope, span: Span) -> None:
         )
 
 
-def finish(rows: Rows, modifiers: dict[str, Value], span: Span) -> Rows:
+def finish(value: Value, modifiers: dict[str, Value], span: Span) -> Result:
     """The rows under the modifiers: weighed by ``weight``, with the reduction that ``reduce`` names."""
-    value = rows.value
     weight = modifiers.get("weight")
     if weight is not None:
         value = operate("mul", [value, weight], span)
     reduction = modifiers.get("reduce")
-    how = reduction.value if isinstance(reduction, Static) else "mean"
-    return Rows(value, rows.normaliser, str(how))
+    return Result(value, str(reduction.value) if isinstance(reduction, Static) else None)
 
 
-def reduced(rows: Rows, span: Span) -> Tensor:
-    """The rows of a loss as one number: their mean, divided by the normaliser where it has one, or their sum."""
-    x = tensor(rows.value, span)
-    mask = conjunction([condition.node for condition in x.domain])
-    if rows.reduce == "none":
+def reduced(x: Tensor, how: str | None, span: Span, over: Axes | None = None) -> Tensor:
+    """The rows of a loss as one number: their mean, divided by the normaliser where it has one, or their sum.
+
+    ``over`` says which axes are reduced; what was bound to the others keeps them.
+    """
+    over = x.order if over is None else over
+    inner, outer = split_domain(x.domain, over)
+    mask = conjunction([condition.node for condition in inner])
+    if how == "none":
         return replace(x, node=x.node if mask is None else ops.apply("where", mask, x.node, ops.const(0.0)), domain=())
-    normaliser = rows.normaliser
-    if normaliser is not None and ops.is_const(normaliser.node, 1):
-        normaliser = None
-    if rows.reduce == "sum" or normaliser is not None:
-        total = ops.reduce("sum", x.node, x.order, mask)
+    normaliser = _normaliser(x, span)
+    if how == "sum" or normaliser is not None:
+        total = ops.reduce("sum", x.node, over, mask)
     else:
-        total = ops.mean(x.node, x.order, mask)
-    if normaliser is not None and rows.reduce == "mean":
-        total = _divided(total, normaliser, x.order, mask)
-    return Tensor(ops.apply("real", total), (), kind=REAL)
+        total = ops.mean(x.node, over, mask)
+    if normaliser is not None and how != "sum":
+        total = _divided(total, normaliser, over, mask)
+    return Tensor(ops.apply("real", total), tuple(axis for axis in x.order if axis not in over), outer, REAL)
+
+
+def over_the_rest(x: Tensor, kept: Collection[Axis], scope: Scope, span: Span) -> Tensor:
+    """The rows of a loss that are bound to fewer axes: reduced over the others, as at the objective."""
+    over = tuple(axis for axis in scope.visible(x.order) if axis not in kept)
+    return reduced(x, None, span, over) if x.rows is not None and over else x
+
+
+def _normaliser(x: Tensor, span: Span) -> Tensor | None:
+    """What the mean of the rows divides by; None for their number."""
+    if x.rows is None or x.rows.normaliser is None:
+        return None
+    if x.rows.clash:
+        raise error(
+            "LL0310",
+            f"the means of {x.rows.clash} divide by different things",
+            span,
+            expected="losses that are reduced before they are added",
+            found=f"rows of {x.rows.clash} in one sum",
+            hint=f"reduce each of them first: {x.rows.clash.split()[0]}(..., reduce=mean)",
+        )
+    return x.rows.normaliser
 
 
 def _divided(total: ops.Node, normaliser: Tensor, order: Axes, mask: ops.Node | None) -> ops.Node:

@@ -40,10 +40,10 @@ def argument(parameter: ast.Parameter, expression: ast.Expression, scope: Scope)
         case ast.TensorType(kind="axes"), ast.ListOf():
             return AxisSet(tuple(_axis_name(item) for item in expression.items))
         case ast.TensorType(kind="loss" | "fn"), ast.Call(callee=ast.Name(name=name)) if name not in scope.values:
-            item = scope.environment.find(name)
             open_ = replace(scope, implicit=None)
-            if isinstance(item, ast.Definition) and all(argument.name for argument in expression.arguments):
-                return partial(Function(item, scope.environment.home(item)), expression, open_)
+            function = scope.session.evaluate(expression.callee, open_) if scope.environment.find(name) else None
+            if isinstance(function, Function) and all(argument.name for argument in expression.arguments):
+                return partial(function, expression, open_)
             return scope.session.evaluate(expression, open_)
         case ast.TensorType(kind="loss" | "fn"), _:
             return scope.session.evaluate(expression, replace(scope, implicit=None))
@@ -122,6 +122,8 @@ class Request:
     bracket: tuple[ast.Expression | ast.Rest | ast.NamedIndex, ...]
     modifiers: dict[str, ast.Expression]
     sizes: dict[str, Extent] = field(default_factory=dict[str, Extent])
+    rows: bool = False
+    """Whether the value counts as the rows of a loss though a fn gives it: in ``1 - ssim``."""
 
     def place(self, name: str) -> Span:
         """Where an argument stands, or the call itself."""
@@ -185,9 +187,11 @@ def bound_value(parameter: ast.Parameter, value: Value, request: Request, scope:
                 raise wrong_argument(parameter, value, span, "a network: squeeze, alexnet or vgg16")
             return value
         case ast.TensorType(kind="loss" | "fn" as wanted):
-            callable_ = isinstance(value, Function) and value.definition.keyword in ("loss", "fn")
-            if not callable_ and not isinstance(value, Primitive):
+            keyword = value.definition.keyword if isinstance(value, Function) else "fn"
+            if not isinstance(value, Function | Primitive) or keyword not in ("loss", "fn"):
                 raise wrong_argument(parameter, value, span, f"a {wanted}")
+            if wanted == "loss" and keyword == "fn":
+                raise _no_direction(parameter, value, span)
             return value
         case ast.TensorType(kind="axes"):
             if not isinstance(value, AxisSet):
@@ -199,6 +203,19 @@ def bound_value(parameter: ast.Parameter, value: Value, request: Request, scope:
             return _tensor(parameter, declared, value, request, scope)
         case None:
             return value
+
+
+def _no_direction(parameter: ast.Parameter, value: Function | Primitive, span: Span) -> LosslangError:
+    """The error for a fn in a loss's place: nothing says that lower is better."""
+    name = value.definition.name if isinstance(value, Function) else value.name
+    return error(
+        "LL0403",
+        f"'{name}' is a function, and '{parameter.name}' takes a loss: nothing says that lower is better",
+        span,
+        expected="a loss",
+        found=describe(value),
+        hint=f"if higher is better, write -{name} or 1 - {name}",
+    )
 
 
 def wrong_argument(parameter: ast.Parameter, value: Value, span: Span, expected: str) -> LosslangError:
@@ -371,7 +388,7 @@ def _tensor(parameter: ast.Parameter, declared: ast.TensorType, value: Value, re
     elif (kind.dtype, x.node.dtype) in (("int", "real"), ("bool", "int"), ("bool", "real")):
         raise wrong_argument(parameter, value, span, type_text(parameter))
     else:
-        return replace(x, kind=kind, order=_broadcast_order(declared, scope))
+        return replace(x, kind=kind, order=_broadcast_order(declared, scope), bound=_bound_axis(declared, scope))
     x = match_axes(parameter, declared, x, request, scope)
     name = kinds.label_axis(declared)
     if name is not None and name in scope.axes and x.node.dtype == "int":
@@ -385,6 +402,12 @@ def _broadcast_order(declared: ast.TensorType, scope: Scope) -> Axes:
     """A number for a tensor is the same along all of its axes."""
     names = [axis.name or "" for axis in declared.groups[-1]] if len(declared.groups) == 1 else []
     return tuple(axis for name in names for axis in scope.axes.get(name, ()))
+
+
+def _bound_axis(declared: ast.TensorType, scope: Scope) -> Axis | None:
+    """The axis that a number for labels picks from: ``ce(logits, labels=2)``."""
+    axes = scope.axes.get(kinds.label_axis(declared) or "", ())
+    return axes[0] if len(axes) == 1 else None
 
 
 def _is_list(declared: ast.TensorType, request: Request) -> bool:

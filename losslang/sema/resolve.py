@@ -38,6 +38,11 @@ def sort_of(parameter: ast.Parameter) -> Sort:
             return "tensor"
 
 
+def needs_input(parameter: ast.Parameter) -> bool:
+    """Whether a tensor must be given."""
+    return sort_of(parameter) == "tensor" and parameter.default is None
+
+
 @dataclass(frozen=True)
 class Bound:
     """The arguments of a call, each under what it is for."""

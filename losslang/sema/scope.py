@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, TypeVar
 
 from losslang.diagnostics import did_you_mean, error, renamed
 from losslang.ir import ops
@@ -14,6 +16,8 @@ from losslang.sema.values import Listed, Tensor, Value
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import Axes, Axis
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Session:
     sort: Callable[[ast.Expression], Sort]
     """What kind of argument an expression of the objective's own text is."""
     keys: dict[str, None] = field(default_factory=dict[str, None])
+    aliases: dict[int, Value] = field(default_factory=dict[int, Value])
+    """What aliases are as values, by the identity of their tree."""
     marking: bool = False
     """Whether values that get a name are marked: something is differentiated by one of them."""
     calls: int = 0
@@ -41,8 +47,17 @@ class Session:
     """The axes of the inputs and of stacks by name: no two have one name, so that the IR can be printed."""
     extents: dict[Axis, int] = field(default_factory=dict[Axis, int])
     """What calls say about the extents of axes of the inputs: ``proxy_anchor(c=100)``."""
+    found: dict[tuple[int, Any], tuple[ast.Definition, Any]] = field(default_factory=dict[Any, Any])
+    """What `once` found; it holds the definitions too, so that no other takes the place of one."""
     terms: dict[Axis, tuple[str, ...]] = field(default_factory=dict[Axis, "tuple[str, ...]"])
     """The axes of balancers, and the names of the terms along each."""
+
+    def once(self, definition: ast.Definition, find: Callable[[ast.Definition], T]) -> T:
+        """What is found in a definition's text, looked for at its first call only."""
+        key = (id(definition), find)
+        if key not in self.found:
+            self.found[key] = (definition, find(definition))
+        return self.found[key][1]
 
     def free(self, axis: Axis) -> bool:
         """Whether no other axis has this one's name."""
@@ -141,10 +156,10 @@ class Scope:
             self.axes[name] = (root,)
             return root
         taken = {known for axes in self.axes.values() for known in axes} | self.foreign
-        ordinals = [n for n in range(1, 99) if root.copy(n).name == name] or range(1, 99)
-        asked = len(ordinals) == 1
-        ordinal = next(n for n in ordinals if asked or (root.copy(n) not in taken and self.session.free(root.copy(n))))
-        fresh = root.copy(ordinal)
+        asked = root.ordinal_of(name)
+        copies = map(root.copy, count(1))
+        free = (copy for copy in copies if copy not in taken and self.session.free(copy))
+        fresh = next(free) if asked is None else root.copy(asked)
         self.axes[name] = (fresh,)
         return fresh
 

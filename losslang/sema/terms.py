@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from losslang.diagnostics import Label, LosslangError, did_you_mean, error, renamed
+from losslang.diagnostics import Label, LosslangError, error, renamed
 from losslang.ir.netspec import ALIASES, TAPS
+from losslang.sema.losses import applied, definition_of, is_open, map_operands, parts
 from losslang.sema.modules import Environment
 from losslang.sema.naming import Names
 from losslang.sema.resolve import Sort
@@ -51,13 +53,22 @@ class Frame:
         return not self._taken(name) and self.environment.find(name) is not None
 
     def definition(self, callee: ast.Expression) -> ast.Definition | None:
-        """The loss or fn that a callee names."""
+        """The loss or fn that a callee names; for an alias, one with the parameters of its parts."""
         if isinstance(callee, ast.Index):
             callee = callee.base
         if not isinstance(callee, ast.Name) or self._taken(callee.name):
             return None
-        item = self.environment.find(callee.name)
-        return item if isinstance(item, ast.Definition) else None
+        return definition_of(callee, self.environment)
+
+    def alias(self, name: str) -> ast.Alias | None:
+        """The alias of a name."""
+        item = None if self._taken(name) else self.environment.find(name)
+        return item if isinstance(item, ast.Alias) else None
+
+    def body(self, alias: ast.Alias, span: Span) -> ast.Expression:
+        """What an alias stands for, at the place where it is used."""
+        value = self.environment.home(alias).qualified(alias.value)
+        return _placed(value, span) if alias.span.source.library else value
 
     def _taken(self, name: str) -> bool:
         return name in self.values or name in self.bindings or name in self.declared
@@ -66,7 +77,14 @@ class Frame:
         """Whether a name means a tensor of the caller."""
         if name in self.declared:
             return True
-        known = self._taken(name) or name in self.axes or name in CONSTANTS or name in TAPS or name in ALIASES
+        known = (
+            self._taken(name)
+            or "." in name
+            or name in self.axes
+            or name in CONSTANTS
+            or name in TAPS
+            or name in ALIASES
+        )
         known = known or name == "auto"
         return not known and self.environment.find(name) is None
 
@@ -87,11 +105,13 @@ class Frame:
                 return "number"
             case ast.Name() | ast.Call() if self.definition(_callee(expression)) is not None:
                 return "tensor" if self._has_input(expression) else "function"
+            case _ if self._has_input(expression):
+                return "tensor"
             case _:
-                return "tensor" if self._has_input(expression) else "number"
+                return "function" if any(map(is_open, parts(expression, self.environment))) else "number"
 
     def _has_input(self, expression: ast.Expression) -> bool:
-        return any(self.is_input(name.name) for name in names(expression))
+        return any(self.is_input(name.name) for name in names(expression, callees=False))
 
     def has_loss(self, expression: ast.Expression) -> bool:
         """Whether a loss, fn, alias or named term stands in an expression."""
@@ -112,8 +132,8 @@ def _callee(expression: ast.Name | ast.Call) -> ast.Expression:
     return expression.callee if isinstance(expression, ast.Call) else expression
 
 
-def names(expression: ast.Expression) -> Iterator[ast.Name]:
-    """Every name in an expression, callees included; iterative."""
+def names(expression: ast.Expression, *, callees: bool = True) -> Iterator[ast.Name]:
+    """Every name in an expression, those of what is called included or not; iterative."""
     stack: list[object] = [expression]
     while stack:
         node = stack.pop()
@@ -125,9 +145,11 @@ def names(expression: ast.Expression) -> Iterator[ast.Name]:
                 yield from (name for name in inside if name.name not in bound)
                 stack += [base, *ast.bound_values(node)]
             case ast.Call(callee=ast.Index(base=base, filter=condition)):
-                stack += [base, condition, *(argument.value for argument in node.arguments)]
+                stack += [condition, *(argument.value for argument in node.arguments)]
+                stack += [base] if callees else []
             case ast.Call():
-                stack += [node.callee, *(argument.value for argument in node.arguments)]
+                stack += [argument.value for argument in node.arguments]
+                stack += [node.callee] if callees or not isinstance(node.callee, ast.Name) else []
             case ast.Index(base=ast.Name(name="loss") as base):
                 yield base
             case ast.Index():
@@ -178,7 +200,7 @@ class Plan:
     parts: list[Part] = field(default_factory=list[Part])
     piped: list[Piped] = field(default_factory=list[Piped])
     direct: set[int] = field(default_factory=set[int])
-    """Where bindings are mentioned that are terms by themselves."""
+    """The mentions (by `id`) of bindings that are terms by themselves."""
     labels: dict[str, Span] = field(default_factory=dict[str, Span])
     """The names that ``as`` gives, and where."""
     named: Names = field(default_factory=Names)
@@ -230,7 +252,7 @@ class Plan:
         named = body.name if isinstance(body, ast.Name) else ""
         inline = self.frame.bindings.keys() - self.frame.formulas - self.frame.shaped
         if isinstance(body, ast.Name) and named in inline:
-            self.direct.add(body.span.start)
+            self.direct.add(id(body))
             return self._single(self.frame.bindings[body.name], weights, name or body.name, span)
         if isinstance(body, ast.Pipe) or (isinstance(body, ast.Sum) and name is None and self._distributes(body)):
             return self.add(body, weights)
@@ -303,8 +325,9 @@ class Plan:
 
     def _name(self, body: ast.Expression) -> str:
         """The first loss in the body names the term."""
-        found = [n for n in names(body) if self.frame.has_loss(n)]
-        return min(reversed(found), key=lambda n: n.span.start).name if found else "term"
+        found = {id(name) for name in names(body) if self.frame.has_loss(name)}
+        first = next((node.name for node in ast.walk(body) if isinstance(node, ast.Name) and id(node) in found), "term")
+        return re.split("[.:]", first)[-1]
 
     def _no_loss(self, body: ast.Expression) -> LosslangError:
         """Why an expression is no term."""
@@ -326,7 +349,8 @@ class Plan:
             f"there is no loss '{name}'",
             callee.span,
             expected=example,
-            hint=did_you_mean(name, self.frame.environment.names()) or "losslang list shows all of them",
+            hint=self.frame.environment.advice(name, self.frame.environment.names())
+            or "losslang list shows all of them",
             fix=renamed(callee.span, name, self.frame.environment.names()),
         )
 
@@ -338,10 +362,10 @@ def _product(weight: ast.Expression) -> tuple[ast.Expression, ...]:
     return (weight,)
 
 
-def expand_aliases(expression: ast.Expression, environment: Environment) -> ast.Expression:
-    """The expression with every alias (``ssim_loss = 1 - ssim``) replaced by what it stands for.
+def expand_aliases(expression: ast.Expression, frame: Frame) -> ast.Expression:
+    """The expression with every alias that is a sum of losses taken apart: its losses are terms.
 
-    Arguments given to the alias go to the loss that it is built on.
+    Arguments given to the alias go to the losses that it is built on. Any other alias is one loss under its own name.
 
     Raises:
         LosslangError: LL0406 where aliases of aliases stand for more than can be written out.
@@ -351,27 +375,32 @@ def expand_aliases(expression: ast.Expression, environment: Environment) -> ast.
     def expand(node: ast.Expression) -> ast.Expression:
         nonlocal left
         match node:
-            case ast.Name(name=name) | ast.Call(callee=ast.Name(name=name)) if isinstance(
-                item := environment.find(name), ast.Alias
-            ):
+            case ast.Name(name=name) | ast.Call(callee=ast.Name(name=name)) if (alias := frame.alias(name)) is not None:
+                if not _is_apart(frame.body(alias, node.span), frame):
+                    return node
                 left -= 1
                 if left < 0:
                     raise too_large(expression.span, f"aliases are written out more than {MAX_EXPANSIONS} times")
-                body = _placed(item.value, node.span) if item.span.source is not node.span.source else item.value
-                given = node.arguments if isinstance(node, ast.Call) else None
-                return expand(body if given is None else _give(body, given, environment))
-            case ast.Sum():
-                return replace(node, terms=tuple((sign, expand(term)) for sign, term in node.terms))
-            case ast.Binary():
-                return replace(node, left=expand(node.left), right=expand(node.right))
-            case ast.Unary():
-                return replace(node, operand=expand(node.operand))
-            case ast.Labelled() | ast.Pipe():
-                return replace(node, value=expand(node.value))
-            case _:
+                alias = replace(alias, value=expand(frame.body(alias, node.span)))
+                given = node.arguments if isinstance(node, ast.Call) else ()
+                return applied(alias, given, frame.environment, frame.sort)
+            case ast.Call() if frame.definition(node.callee) is not None:
                 return node
+            case _:
+                return map_operands(node, expand)
 
     return expand(expression)
+
+
+def _is_apart(value: ast.Expression, frame: Frame) -> bool:
+    """Whether an alias stands for several terms, or for a number."""
+    match value:
+        case ast.Pipe() | ast.Labelled():
+            return True
+        case ast.Sum(terms=terms):
+            return sum(bool(parts(term, frame.environment)) for _, term in terms) != 1
+        case _:
+            return not parts(value, frame.environment)
 
 
 def _placed(expression: ast.Expression, span: Span) -> ast.Expression:
@@ -397,23 +426,3 @@ def too_large(span: Span, why: str) -> LosslangError:
         expected="fewer levels, each of which uses the one below more than once",
         hint="a sum over an axis is one line: sum[k](...)",
     )
-
-
-def _give(value: ast.Expression, arguments: tuple[ast.Argument, ...], environment: Environment) -> ast.Expression:
-    match value:
-        case ast.Name() if environment.find(value.name) is not None:
-            return ast.Call(value, arguments, span=value.span)
-        case ast.Call(callee=ast.Name(name=name)) if environment.find(name) is not None:
-            return replace(value, arguments=(*value.arguments, *arguments))
-        case ast.Sum():
-            return replace(value, terms=tuple((s, _give(t, arguments, environment)) for s, t in value.terms))
-        case ast.Binary():
-            return replace(
-                value,
-                left=_give(value.left, arguments, environment),
-                right=_give(value.right, arguments, environment),
-            )
-        case ast.Unary():
-            return replace(value, operand=_give(value.operand, arguments, environment))
-        case _:
-            return value

@@ -38,10 +38,23 @@ class Tensor:
     domain: tuple[Condition, ...] = ()
     kind: Kind = REAL
     bound: Axis | None = None
+    rows: Rows | None = None
+    """Whose rows it holds, where it is what a loss gave."""
 
     def plain(self) -> Tensor:
         """The same numbers without a refined kind."""
         return replace(self, kind=REAL, bound=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is known of the rows of a loss: its name, the axes that are its own, and what their mean divides by."""
+
+    loss: str
+    axes: frozenset[Axis]
+    normaliser: Tensor | None = None
+    clash: str = ""
+    """What was added though it divides by something else, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,16 @@ class Function:
     given: tuple[tuple[str, Value], ...] = ()
     sizes: tuple[tuple[str, Extent], ...] = ()
     """Extents that are given already: ``moco(n=65536)``."""
+    combination: Combination | None = None
+    """For arithmetic on losses, where ``definition`` says only which parameters it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """``1 - ssim``: an operation of `ops.OPS` and what it works on, losses and values."""
+
+    operation: str
+    operands: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +167,11 @@ def scalar(value: float | int | bool) -> Tensor:
 
 def merge_orders(orders: list[Axes]) -> Axes:
     """The order-preserving merge: an axis comes before what it comes before in any operand, first seen first."""
+    distinct = [order for order in dict.fromkeys(orders) if order]
+    if len(distinct) < 2:
+        return distinct[0] if distinct else ()
     merged: list[Axis] = []
-    for order in orders:
+    for order in distinct:
         for place, axis in enumerate(order):
             if axis not in merged:
                 later = [merged.index(known) for known in order[place + 1 :] if known in merged]

@@ -92,10 +92,11 @@ Graph = Mapping[str, tuple[Span, set[str]]]
 
 
 def _module_graph(module: ast.Module) -> Graph:
-    return {item.name: (item.span, _needs(item)) for item in module.items if not isinstance(item, ast.Use)}
+    return {item.name: (item.span, needs(item)) for item in module.items if not isinstance(item, ast.Use)}
 
 
-def _needs(item: ast.Definition | ast.Alias) -> set[str]:
+def needs(item: ast.Definition | ast.Alias) -> set[str]:
+    """The names that a definition refers to, but for its own."""
     if isinstance(item, ast.Alias):
         return _references(item.value)
     own = {node.name for node in (*item.parameters, *item.bindings)}

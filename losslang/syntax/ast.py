@@ -40,7 +40,10 @@ class String(Node):
 
 @dataclass(frozen=True, slots=True)
 class Name(Node):
-    """A loss, function, parameter, binding, index variable, input, or a constant: ``pi``, ``none``."""
+    """A loss, function, parameter, binding, index variable, input, or a constant: ``pi``, ``none``.
+
+    ``m.name`` is the definition ``name`` of what ``use ... as m`` names.
+    """
 
     name: str
 
@@ -310,10 +313,20 @@ class Alias(Node):
 
 @dataclass(frozen=True, slots=True)
 class Use(Node):
-    """``use image`` or ``use a.b as c``."""
+    """``use image``, ``use a.b as c`` or ``use ./mine.loss`` (whose path is one part, as written)."""
 
     path: tuple[str, ...]
     alias: str | None = None
+
+    @property
+    def target(self) -> str:
+        """What is used, as written."""
+        return ".".join(self.path)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether a file is named by its place."""
+        return "/" in self.path[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +345,10 @@ MAX_DEPTH = 100
 
 def children(node: Node) -> list[Node]:
     """The nodes directly below, in the order of the text."""
-    return [child for name in _child_fields(type(node)) for child in _nodes_in(getattr(node, name))]
+    found: list[Node] = []
+    for name in _child_fields(type(node)):
+        _add_nodes(getattr(node, name), found)
+    return found
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -385,9 +401,9 @@ def _child_fields(kind: type[Node]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.name not in plain.split())
 
 
-def _nodes_in(value: Any) -> Iterator[Node]:
+def _add_nodes(value: Any, found: list[Node]) -> None:
     if isinstance(value, Node):
-        yield value
+        found.append(value)
     elif isinstance(value, tuple):
         for item in value:  # pyright: ignore[reportUnknownVariableType]
-            yield from _nodes_in(item)
+            _add_nodes(item, found)

@@ -15,7 +15,7 @@ from losslang.diagnostics import Diagnostic, Edit
 from losslang.source import Source, Span
 from losslang.syntax.lexical import Lexeme, lexemes
 
-_OPERAND = frozenset({"NAME", "INT", "FLOAT", "STRING", "LPAR", "LSQB", "MINUS", "NOT", "REST"})
+_OPERAND = frozenset({"NAME", "QUALIFIED", "INT", "FLOAT", "STRING", "LPAR", "LSQB", "MINUS", "NOT", "REST"})
 _SIGNS = frozenset({"PLUS", "MINUS", "STAR", "SLASH", "POWER", "RANGE", "BAR", "LPAR", "LSQB"})
 _COMPARISONS = frozenset({"EQUALS", "DIFFERS", "AT_MOST", "AT_LEAST", "LESS", "GREATER"})
 _OPERATOR = _SIGNS | _COMPARISONS | {"_IF", "_AND", "_OR", "_IN", "_AS"}
@@ -36,6 +36,7 @@ _WORDS = {
     "OPTIONAL": "'?'",
     "REST": "'...'",
     "NAME": "a name",
+    "FILE": "a file such as ./mine.loss",
     "INT": "a whole number",
     "KEYWORD": "a definition (loss, fn, balancer or objective)",
     "USE": "'use'",
@@ -145,7 +146,7 @@ def _place(source: Source, start: int, end: int, rule: str, failure: UnexpectedI
 
 def _found(place: _Place) -> str:
     match place.kind:
-        case "NAME":
+        case "NAME" | "QUALIFIED":
             return f"the name '{place.text}'"
         case "INT" | "FLOAT":
             return f"the number {place.text}"
@@ -253,7 +254,11 @@ def _unary_plus(place: _Place, plain: Diagnostic) -> Diagnostic | None:
 
 def _missing_operator(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     """``2 x``, ``0.5 l1(a, b)``, ``f(a) g(b)``."""
-    if not place.wants_operator or place.kind not in ("NAME", "INT", "FLOAT", "STRING", "NOT") or not place.before:
+    if (
+        not place.wants_operator
+        or place.kind not in ("NAME", "QUALIFIED", "INT", "FLOAT", "STRING", "NOT")
+        or not place.before
+    ):
         return None
     last = place.before[-1]
     if place.kind == "NOT":

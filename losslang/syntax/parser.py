@@ -243,7 +243,7 @@ _SCAN = re.compile(
     "[^"\n]*" | \#[^\n]* | (?P<open>[(\[]) | (?P<close>[)\]]) | ^(?P<decorator>@)
   | (?<![\w.])(?:
         (?P<keyword>loss|fn|balancer|objective)[ \t]+(?P<name>[^\W\d]\w*)
-      | (?P<use>use)[ \t]+(?P<path>[^\W\d]\w*(?:[ \t]*\.[ \t]*[^\W\d]\w*)*)
+      | (?P<use>use)[ \t]+(?P<path>\.{0,2}/[^\s#]*|[^\W\d]\w*(?:[ \t]*\.[ \t]*[^\W\d]\w*)*)
       | (?P<alias>[^\W\d]\w*)[ \t]*=(?!=)
     )
     """,

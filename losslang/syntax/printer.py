@@ -152,7 +152,7 @@ def _comment(doc: str) -> str:
 # ------------------------------------------------------------------------------------------ lines
 def use_line(node: ast.Use) -> str:
     """``use a.b as c``."""
-    return f"use {'.'.join(node.path)}" + (f" as {node.alias}" if node.alias else "")
+    return f"use {node.target}" + (f" as {node.alias}" if node.alias else "")
 
 
 def alias_lines(node: ast.Alias) -> str:

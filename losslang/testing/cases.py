@@ -143,6 +143,8 @@ def _extent(axis: ast.Axis, subject: Subject, parameter: ast.Parameter) -> st.Se
     if kind == "image" and axis.name in ("h", "w"):
         least = _least_side(subject)
         return _length(least, least + (1 if least > 1 else 3))
+    if kind == "box" and axis is axes_of(parameter)[-1]:
+        return st.just((4,))
     return _length(2 if axis.name in ("c", "d") else 1, 2 if subject.networks else 4)
 
 
@@ -264,6 +266,8 @@ def _array(parameter: ast.Parameter, extents: dict[str, tuple[int, ...]], subjec
             return _weights(shape).map(lambda w: np.log(_simplex(w + 1, place)))
         case "image":
             return _fractions(shape, *(kind.range or (0.0, 1.0)))
+        case "box":
+            return _whole(shape, 0, 8).map(_corners)
         case "embed":
             return _reals(shape).map(_nonzero)
         case "unit":
@@ -309,6 +313,12 @@ def _simplex(weights: Array, place: int) -> Array:
     weights = np.moveaxis(weights.astype(np.float64), place, -1)
     weights[..., 0] += weights.sum(axis=-1) == 0
     return np.moveaxis(weights / weights.sum(axis=-1, keepdims=True), -1, place)
+
+
+def _corners(k: Array) -> Array:
+    """Boxes of two corners, the first one below the second."""
+    low, extent = np.split(k / 4, 2, axis=-1)
+    return np.concatenate([low, low + extent + 0.25], axis=-1)
 
 
 def _nonzero(x: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from losslang.diagnostics import error
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.grad import gradients
@@ -116,7 +117,22 @@ class Subject:
 
     def evaluated(self, expression: ast.Expression, case: Case) -> Array:
         """The mean of any expression over the try's arrays."""
-        return evaluate([self.alone(expression, self.types(case)).mean], self.given(case))[1][0]
+        alone, given = self.alone(expression, self.types(case)), self.given(case)
+        self._check_inputs(expression, alone.inputs, given)
+        return evaluate([alone.mean], given)[1][0]
+
+    def _check_inputs(self, expression: ast.Expression, wanted: Iterable[str], given: Mapping[str, Array]) -> None:
+        """An expression of a decorator is one of the definition's own inputs."""
+        missing = next((name for name in wanted if name not in given), None)
+        if missing is not None:
+            raise error(
+                "LL0202",
+                f"{self.name} has no input '{missing}'",
+                expression.span,
+                expected="one of " + ", ".join(given),
+                found=missing,
+                hint=f"say what it is: {missing}=...",
+            )
 
     def number(self, expression: ast.Expression, case: Case) -> float:
         """An expression of numbers and scalar parameters, such as ``sqrt(2)*delta``."""

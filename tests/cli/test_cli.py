@@ -172,6 +172,38 @@ def test_a_config_without_an_objective(call: Call, tmp_path: Path, text: str) ->
     assert (code, "LL0405" in out) == (1, True)
 
 
+# ------------------------------------------------------------------------------------------ modules
+USES = "use mine\n\nobjective o(): special\n"
+SPECIAL = "loss special(pred, target: real[b]) -> [b]: abs(pred - target)\n"
+
+
+def test_modules_lie_beside_the_file(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "mine.loss").write_text(SPECIAL, encoding="utf-8")
+    (tmp_path / "main.loss").write_text(USES, encoding="utf-8")
+    (tmp_path / "train.yaml").write_text(f"objective: |\n  {USES.replace(chr(10), chr(10) + '  ')}", encoding="utf-8")
+    for name in ("main.loss", "train.yaml"):
+        for command in ("check", "compile", "explain", "run"):
+            assert call(command, tmp_path / name)[0] == 0
+
+
+def test_modules_in_declared_folders(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.loss").write_text(SPECIAL, encoding="utf-8")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "main.loss").write_text(USES, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert call("check", "deep/main.loss")[0] == 1
+    assert call("check", "deep/main.loss", "--path", ".")[0] == 0
+    assert call("check", "-e", USES)[0] == 1
+    assert call("check", "-e", USES, "--path", tmp_path)[0] == 0
+
+
+def test_an_error_in_a_module_points_there(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "mine.loss").write_text(SPECIAL.replace("abs", "asb"), encoding="utf-8")
+    (tmp_path / "main.loss").write_text(USES, encoding="utf-8")
+    found = json.loads(call("check", tmp_path / "main.loss", "--format", "json")[1])
+    assert [(one["file"], one["line"]) for one in found] == [(str(tmp_path / "mine.loss"), 1)]
+
+
 # ------------------------------------------------------------------------------------------ wrong calls
 @pytest.mark.parametrize("command", ["check", "compile", "explain", "run"])
 def test_files_that_cannot_be_read(call: Call, tmp_path: Path, command: str) -> None:

@@ -123,6 +123,7 @@ MANY: dict[str, Callable[[int], str]] = {
     "one tensor": lambda n: " + ".join(f"{k + 1}*mse" for k in range(n)),
     "few tensors": lambda n: " + ".join(f"focal(z{k % 9}, y{k % 9}, gamma={1 + k % 7})" for k in range(n)),
     "named": lambda n: " + ".join(f"l1(a{k % 9}, b) as t{k}" for k in range(n)),
+    "learned": lambda n: " + ".join(f"auto*l1(a{k % 9}, b)" for k in range(n)),
 }
 
 
@@ -137,6 +138,11 @@ def test_work_is_linear_in_the_terms(shape: str) -> None:
     losslang.check("l1 + mse + focal")  # what is read and built once
     few, many = calls(150), calls(1200)
     assert many < 9 * few
+
+
+def test_index_variables_of_many_axes_have_names() -> None:
+    """The second variable over ``i_2`` is not called ``i_22`` where an axis of an input is."""
+    assert len(losslang.check(" + ".join(f"infonce(x{k}, y{k})" for k in range(320))).terms) == 320
 
 
 DEEP = {

@@ -94,6 +94,10 @@ FINITE_LIMITS: dict[tuple[str, str], str] = {
 SOURCE_ROUNDING: dict[tuple[str, str], tuple[float, str]] = {
     ("image", "ssim/0"): (2, "the source's window is rounded to float32"),
     ("contrastive", "inf_cl/2"): (5, "a float32 kernel; cross entropy in float64 is as far from it"),
+    ("generative", "mmd_gaussian/2"): (
+        3e4,
+        "gradients of 1e-99: the source expands the squared distance, and loses five digits of it",
+    ),
     ("generative", "entropy/2"): (
         16,
         "values of 1e-8 are what is left of logarithms near 1: one unit in their last place",
@@ -105,6 +109,8 @@ GAPS: dict[tuple[str, str], str] = {
     ("image", "lpips/8"): "a map of distances instead of one number",
     ("image", "content/2"): "another network: average pooling",
     ("image", "ssim/8"): "reflection at the border",
+    ("image", "nwd/4"): "the distance without the exponential",
+    ("image", "nwd/6"): "the distance without the exponential",
     ("contrastive", "nt_xent_memory_bank/0"): "the case keeps the bank after the call, not the one used in it",
     ("contrastive", "nt_xent_memory_bank/2"): "the case keeps the bank after the call, not the one used in it",
 }
@@ -406,13 +412,7 @@ def _charbonnier(p: Params, x: Inputs) -> str:
 
 @rule("image", "charbonnier_kornia")
 def _charbonnier_kornia(p: Params, x: Inputs) -> str:
-    return _pseudo_huber_text("pred", "target", 1, reduction(p))
-
-
-def _pseudo_huber_text(pred: str, target: str, c: Any, how: str | None) -> str:
-    """sqrt(e^2 + c^2) - c for each element."""
-    rows = f"-{literal(c)} + {call('charbonnier', pred=pred, target=target, eps=c)}"
-    return f"({rows})" if how is None else f"sum[b, ...]({rows})"
+    return call("pseudo_huber", pred="pred", target="target", reduce=reduction(p))
 
 
 @rule("image", "masked_l1")
@@ -430,8 +430,50 @@ def _scheduled_pseudo_huber(p: Params, x: Inputs) -> str:
         raise NotCovered(f"loss_type {kind}")
     if kind.endswith("backwards"):
         at = steps - at
-    eps = literal(c) if kind == "huber" else f"exp(log({literal(c)})*{literal(at)}/{literal(steps)})"
-    return f"{eps}*{_pseudo_huber_text('pred', 'target', eps, reduction(p))}"
+    given = {"pred": "pred", "target": "target", "c": c, "reduce": reduction(p)}
+    if kind == "huber":
+        return call("pseudo_huber", **given)
+    return call("scheduled_pseudo_huber", **given, t=at, steps=steps)
+
+
+def _boxes(name: str) -> Rule:
+    """A loss of two boxes and eps, which all of them have."""
+
+    def adapter(p: Params, x: Inputs) -> str:
+        return call(name, pred="pred", target="target", eps=p["eps"], reduce=reduction(p))
+
+    return adapter
+
+
+for _name in ("giou", "diou", "ciou"):
+    RULES["image", _name] = _boxes(_name)
+
+
+@rule("image", "eiou")
+def _eiou(p: Params, x: Inputs) -> str:
+    return call("eiou", pred="pred", target="target", gamma=p["gamma"], eps=p["eps"], reduce=reduction(p))
+
+
+@rule("image", "nwd")
+def _nwd(p: Params, x: Inputs) -> str:
+    if p["mode"] != "exp":
+        raise NotCovered(f"mode {p['mode']}")
+    return call("nwd", pred="pred", target="target", scale=p["constant"], eps=p["eps"], reduce=reduction(p))
+
+
+@rule("image", "nwd_eflnet")
+def _nwd_of_centres(p: Params, x: Inputs) -> str:
+    assert p["box_format"] == "cxcywh" and p["reduction"] == "mean of 1-nwd"
+    return objective(
+        "pred, target: box[b, x] in cxcywh",
+        call("nwd", pred="pred", target="target", scale=p["constant"], eps=p["eps"]),
+    )
+
+
+@rule("image", "iou")
+def _iou(p: Params, x: Inputs) -> str:
+    form = "linear" if p["linear"] else "log"
+    return call("iou_loss", pred="pred", target="target", form=form, eps=p["eps"], reduce=reduction(p))
 
 
 @rule("image", "total_variation")
@@ -683,257 +725,3 @@ def _dice_focal(p: Params, x: Inputs) -> str:
     options = {"gamma": p.get("gamma", 2.0), "alpha": "none"}
     rows = call("sigmoid_focal", logits="logits", target="target", **options)
     return objective("logits: logit[b, c, ...], target: prob[b, c, ...]", f"{region} + {rows}")
-
-
-# ------------------------------------------------------------------------------------------ generative
-def _real(score: str) -> str:
-    """What the generator pays for a score, and the discriminator for a real sample, in the hinge game."""
-    return f"relu(1 + {call('hinge_g', fake=score)})"
-
-
-def _fake(score: str) -> str:
-    return f"relu(1 - {call('hinge_g', fake=score)})"
-
-
-def _player(mode: str, score: str, real: bool, discriminator: bool = True, label: float = 1.0) -> str:
-    """One side of a two-player game on a batch of scores, as the usual GANLoss classes offer it."""
-    wanted = label if real else 0.0
-    match mode:
-        case "vanilla" | "nonsaturating" | "softplus":
-            return call("bce", logits=score, target=wanted)
-        case "wgan_softplus":
-            return call("bce", logits=score, target=1 if real else 0)
-        case "lsgan" | "mse":
-            return call("mse", pred=score, target=wanted)
-        case "wgan" | "wgangp":
-            return f"{'' if real else '-'}{call('hinge_g', fake=score)}"
-        case "hinge" if discriminator:
-            return _real(score) if real else _fake(score)
-        case "hinge":
-            return call("hinge_g", fake=score)
-        case _:
-            raise NotCovered(f"the game {mode}")
-
-
-@rule(
-    "generative",
-    *("gan_vanilla_real_cut", "gan_vanilla_fake_cut", "gan_lsgan_real_cut", "gan_lsgan_fake_cut"),
-    *("gan_wgan_real_cut", "gan_wgan_fake_cut", "gan_softplus_real_cut", "gan_softplus_fake_cut"),
-)
-def _gan_cut(p: Params, x: Inputs) -> str:
-    return _player(p["gan_mode"], "prediction", p["target_is_real"])
-
-
-@rule(
-    "generative",
-    *("gan_vanilla_basicsr", "gan_lsgan_basicsr", "gan_wgan_basicsr", "gan_wgan_softplus_basicsr"),
-    "gan_hinge_basicsr",
-)
-def _gan_basicsr(p: Params, x: Inputs) -> str:
-    discriminator, weight = p.get("is_disc", False), p.get("loss_weight", 1.0)
-    forbid(p, fake_label_val=0.0)
-    text = _player(p["gan_type"], "input", p["target_is_real"], discriminator, p.get("real_label_val", 1.0))
-    return text if discriminator else times(weight, text)
-
-
-@rule("generative", "gan_hinge_generator", "gan_lsgan_generator", "gan_hinge2_generator")
-def _gan_generator(p: Params, x: Inputs) -> str:
-    kind = p["loss_type"]
-    return _real("fake") if kind == "hinge2" else _player(kind, "fake", True, discriminator=False)
-
-
-@rule("generative", "gan_hinge_discriminator_real", "gan_lsgan_discriminator_real")
-def _gan_real(p: Params, x: Inputs) -> str:
-    return _player(p["loss_type"], "real", True)
-
-
-@rule("generative", "gan_hinge_discriminator_fake", "gan_lsgan_discriminator_fake")
-def _gan_fake(p: Params, x: Inputs) -> str:
-    return _player(p["loss_type"], "fake", False)
-
-
-@rule("generative", "gan_relativistic_average_generator")
-def _relativistic_generator(p: Params, x: Inputs) -> str:
-    forbid(p, gan_type="vanilla")
-    real = call("bce", logits="stop(real) - mean[j, ...](fake)", target=0)
-    fake = call("bce", logits="fake - stop(mean[i, ...](real))", target=1)
-    return objective("real: score[i, ...], fake: score[j, ...]", f"({real} + {fake})/2")
-
-
-@rule("generative", "gan_relativistic_average_discriminator")
-def _relativistic_discriminator(p: Params, x: Inputs) -> str:
-    forbid(p, gan_type="vanilla")
-    real = call("bce", logits="real - stop(mean[j, ...](fake))", target=1)
-    fake = call("bce", logits="fake - stop(mean[i, ...](real))", target=0)
-    return objective("real: score[i, ...], fake: score[j, ...]", f"({real} + {fake})/2")
-
-
-@rule("generative", "pix2pix_generator")
-def _pix2pix_generator(p: Params, x: Inputs) -> str:
-    adversarial = _player(p["gan_mode"], "pred_fake", True, discriminator=False)
-    return f"{adversarial} + {literal(p['lambda_L1'])}*{call('l1', pred='fake_B', target='real_B')}"
-
-
-@rule("generative", "pix2pix_discriminator")
-def _pix2pix_discriminator(p: Params, x: Inputs) -> str:
-    p.get("lambda_L1")
-    mode = p["gan_mode"]
-    return f"0.5*({_player(mode, 'pred_fake', False)} + {_player(mode, 'pred_real', True)})"
-
-
-@rule("generative", "cyclegan_generator")
-def _cyclegan(p: Params, x: Inputs) -> str:
-    mode, identity, a, b = p["gan_mode"], p["lambda_identity"], p["lambda_A"], p["lambda_B"]
-    pairs = (
-        (a, "recA", "realA"),
-        (b, "recB", "realB"),
-        (b * identity, "idtA", "realB"),
-        (a * identity, "idtB", "realA"),
-    )
-    cycles = [f"{literal(w)}*{call('l1', pred=u, target=v)}" for w, u, v in pairs]
-    return " + ".join([_player(mode, "dA", True), _player(mode, "dB", True), *cycles])
-
-
-@rule("generative", "hifigan_generator")
-def _hifigan_generator(p: Params, x: Inputs) -> str:
-    return " + ".join(_player("lsgan", name, True) for name in sorted(x))
-
-
-@rule("generative", "hifigan_discriminator")
-def _hifigan_discriminator(p: Params, x: Inputs) -> str:
-    return " + ".join(_player("lsgan", name, name.startswith("r")) for name in sorted(x))
-
-
-@rule("generative", "feature_matching")
-def _feature_matching(p: Params, x: Inputs) -> str:
-    forbid(p, loss="l1")
-    names = sorted(name for name in x if name.startswith("f"))
-    total = " + ".join(call("l1", pred=name, target=f"r{name[1:]}") for name in names)
-    return f"({total})/{len(names)}" if p.get("normalize") else total
-
-
-@rule("generative", "hifigan_feature_matching")
-def _hifigan_feature_matching(p: Params, x: Inputs) -> str:
-    names = sorted(name for name in x if name.startswith("g"))
-    return f"2*({' + '.join(call('l1', pred=name, target=f'r{name[1:]}') for name in names)})"
-
-
-@rule("generative", "kl_div_torch")
-def _kl_div(p: Params, x: Inputs) -> str:
-    t, how = literal(p.get("temperature", 1.0)), p.get("reduction", "batchmean")
-    loss = call(
-        "kl",
-        logits=f"logits/{t}",
-        target=f"softmax[c](target_logits/{t})",
-        reduce="sum" if how == "sum" else None,
-    )
-    if how not in ("batchmean", "mean", "sum"):
-        raise NotCovered(f"reduction {how}")
-    return f"{loss}/{x['logits'].shape[1]}" if how == "mean" else loss
-
-
-@rule("generative", "kl_soft_target")
-def _kl_soft_target(p: Params, x: Inputs) -> str:
-    t = literal(p.get("temperature", 1.0))
-    return call("cross_entropy", logits=f"output/{t}", target=f"softmax[c](target/{t})")
-
-
-ENTROPY = "cross_entropy(logits=logits, target=softmax[c](logits))"
-
-
-@rule("generative", "entropy")
-def _entropy(p: Params, x: Inputs) -> str:
-    return ENTROPY
-
-
-@rule("generative", "confidence_penalty")
-def _confidence_penalty(p: Params, x: Inputs) -> str:
-    return f"{call('ce', logits='logits', labels='labels')} - {literal(p['beta'])}*{ENTROPY}"
-
-
-@rule("generative", "log_cosh")
-def _log_cosh(p: Params, x: Inputs) -> str:
-    a, how = literal(p.get("a", 1.0)), reduction(p) or "mean"
-    cosh = f"exp({call('log_cosh', pred=f'{a}*input', target=f'{a}*target')})"
-    rows = f"log({cosh} + {literal(p.get('eps', 1e-8))})/{a}"
-    return objective("input, target: wave[b, c, t]", f"{how}[b, c](mean[t]({rows}))")
-
-
-@rule("generative", "pseudo_huber")
-def _pseudo_huber(p: Params, x: Inputs) -> str:
-    c, kind = p["huber_c"], p["loss_type"]
-    weight = f"2*{literal(c)}" if kind == "huber" else "2"
-    if kind not in ("huber", "smooth_l1"):
-        raise NotCovered(f"loss_type {kind}")
-    return f"{weight}*{_pseudo_huber_text('model_pred', 'target', c, reduction(p))}"
-
-
-@rule("generative", "l2_regularization")
-def _l2_regularization(p: Params, x: Inputs) -> str:
-    weight = literal(p["lam"] / 2 if p.get("half") else p["lam"])
-    return " + ".join(f"{weight}*{call('mse', pred=name, target=0, reduce='sum')}" for name in sorted(x))
-
-
-@rule("generative", "l2_init")
-def _l2_init(p: Params, x: Inputs) -> str:
-    names = sorted(name for name in x if not name.startswith("init_"))
-    parts = (call("mse", pred=name, target=f"init_{name}", reduce="sum") for name in names)
-    return " + ".join(f"{literal(p['lam'])}*{part}" for part in parts)
-
-
-@rule("generative", "diffusion_mse_epsilon")
-def _diffusion_epsilon(p: Params, x: Inputs) -> str:
-    forbid(p, prediction="epsilon", weight="constant")
-    return call("mse", pred="model_output", target="noise")
-
-
-@rule("generative", "diffusion_mse_x0")
-def _diffusion_x0(p: Params, x: Inputs) -> str:
-    forbid(p, prediction="x0", weight="constant")
-    return call("mse", pred="model_output", target="x_start")
-
-
-# ------------------------------------------------------------------------------------------ preferences
-def _logits(x: Inputs, reference: bool = True) -> str:
-    """How much more the policy prefers the chosen answer than the reference does."""
-    own = "policy_chosen_logps - policy_rejected_logps"
-    return f"({own} - (reference_chosen_logps - reference_rejected_logps))" if reference else f"({own})"
-
-
-def _preference(kind: str, h: str, beta: Any, smoothing: float) -> str:
-    match kind:
-        case "sigmoid" | "simpo":
-            return call("bce", logits=f"{literal(beta)}*{h}", target=1 - smoothing)
-        case "hinge":
-            return f"relu(1 + {call('hinge_g', fake=f'{literal(beta)}*{h}')})"
-        case "ipo":
-            return call("mse", pred=h, target=f"1/(2*{literal(beta)})")
-        case _:
-            raise NotCovered(f"loss_type {kind}")
-
-
-@rule("generative", "dpo", "ipo", "dpo_hinge")
-def _dpo(p: Params, x: Inputs) -> str:
-    h = _logits(x, reference=not p.get("reference_free", False))
-    return _preference(p.get("loss_type", "sigmoid"), h, p["beta"], p.get("label_smoothing", 0.0))
-
-
-@rule("generative", "cpo")
-def _cpo(p: Params, x: Inputs) -> str:
-    return _preference(p["loss_type"], _logits(x, reference=False), p["beta"], p.get("label_smoothing", 0.0))
-
-
-@rule("generative", "simpo")
-def _simpo(p: Params, x: Inputs) -> str:
-    p.get("loss_type")
-    beta, smoothing = literal(p["beta"]), p.get("label_smoothing", 0.0)
-    margin = f"{beta}*{_logits(x, reference=False)} - {literal(p['simpo_gamma'])}"
-    return call("bce", logits=margin, target=1 - smoothing)
-
-
-@rule("generative", "dpo_robust")
-def _dpo_robust(p: Params, x: Inputs) -> str:
-    p.get("loss_type")
-    h, e = f"{literal(p['beta'])}*{_logits(x)}", p.get("label_smoothing", 0.0)
-    right, wrong = call("bce", logits=h, target=1), call("bce", logits=h, target=0)
-    return f"({1 - e}*{right} - {e}*{wrong})/{1 - 2 * e}"

@@ -33,7 +33,7 @@ def evaluate(text: str, inputs: Inputs, wrt: Sequence[str], passes: bool = False
     wanted = [leaves[name] for name in wrt if name in leaves]
     oracle = Oracle({name: tensor.numpy() for name, tensor in inputs.items()}, **_networks(objective))
     derivatives = gradients(total, wanted)
-    value, *_ = oracle.evaluate([total, *derivatives])
+    value, *_ = oracle.evaluate([total, *derivatives, *wanted])
     found = {node.name: _as_given(oracle, node, g) for node, g in zip(wanted, derivatives, strict=True)}
     return value, {name: found[name] if name in found else np.zeros(inputs[name].shape) for name in wrt}
 

@@ -92,6 +92,8 @@ def random_inputs(of: Objective, seed: int = 0) -> dict[str, Array]:
                 return rng.random(shape) < 0.6
             case "prob":
                 return rng.uniform(0.1, 0.9, shape)
+            case "logprob":
+                return np.log(rng.uniform(0.1, 0.9, shape))
             case "unit":
                 rows = rng.normal(size=shape)
                 return rows / np.linalg.norm(rows, axis=-1, keepdims=True)

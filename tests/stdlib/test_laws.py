@@ -171,6 +171,11 @@ def test_run_reports_what_does_not_compile() -> None:
     assert "LL0203" in str(result) and "0 of 1 claims" in str(result)
 
 
+def test_a_call_in_a_decorator_takes_the_definitions_own_inputs() -> None:
+    result = report("@equals(l1(pred, other))\n" + definition("abs(pred - target)") + "\n")
+    assert "LL0202" in str(result) and "mine has no input 'other'" in str(result)
+
+
 MALFORMED = {
     "@nonegative": ("LL0203", "did you mean 'nonneg'?"),
     "@proper": ("LL0203", "one of bounded, convex"),
