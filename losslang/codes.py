@@ -139,6 +139,10 @@ guessed.""",
     "LL0509": """\
 The default backend compiles with inductor, which needs a C++ compiler for the CPU. Install one, or
 compile the objective with backend="eager", which gives the same values.""",
+    "LL0510": """\
+An `argmin[a in simplex(k)](f)` or its like found nothing: f falls without end on the set, or is not convex (for
+argmax: rises, is not concave). Nash bargaining over two gradients of exactly opposite directions is such a case. The
+conditions of a minimum have to hold to 1e-9 of the function's slope at the start.""",
     # networks
     "LL0601": """\
 No feature network has this name. Known are vgg16 (vgg), alexnet (alex) and squeezenet1_1 (squeeze).""",

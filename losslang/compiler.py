@@ -323,6 +323,7 @@ def artifact(
     names = network_names(specs)
     rows = next((term.value.axes for term in planned.terms if term.value.axes), ())
     learned = dict(module.terms.named_parameters())
+    graph, problems = graph_of(planned, ranks, torch.float32, names)
     return Artifact(
         name=planned.name,
         source=factory.unit.source.text,
@@ -340,7 +341,8 @@ def artifact(
         state={key: parameter.detach().item() for key, parameter in learned.items()},
         networks={names[text]: (spec, text in heads) for text, spec in specs.items()},
         rows=tuple(f"*{axis.name}" if axis.rest else axis.name for axis in rows),
-        graph=graph_of(planned, ranks, torch.float32, names),
+        graph=graph,
+        problems=problems,
         dtype=torch.float32,
     )
 

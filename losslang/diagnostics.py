@@ -57,6 +57,7 @@ CODES: dict[str, str] = {
     "LL0507": "inputs on different devices",
     "LL0508": "values outside their declared range",
     "LL0509": "the compiler of the backend failed",
+    "LL0510": "a minimum was not found",
     # networks
     "LL0601": "unknown network",
     "LL0602": "weights not found",

@@ -55,8 +55,9 @@ LAYERS = {
     "passes": Layer({"ir", "types", "diagnostics"}),
     "explanation": Layer(FRONT | {"codes", "sema", "passes"}),
     # R: a saved objective loads without lark; of losslang only the errors that it raises
-    "runtime": Layer({"diagnostics"}, torch="yes"),
+    "runtime": Layer({"diagnostics", "runtime.minimum"}, torch="yes"),
     "runtime.nets": Layer(set(), torch="yes"),
+    "runtime.minimum": Layer(set(), torch="yes"),
     # 4, 5
     "lowering": Layer({"ir", "types", "diagnostics", "runtime"}, torch="yes"),
     "backends": Layer({"diagnostics", "runtime"}, torch="yes"),

@@ -10,9 +10,11 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -48,6 +50,8 @@ class Artifact:
     rows: tuple[str, ...]
     """Axes of the total, where it is not reduced."""
     graph: fx.Graph
+    problems: dict[str, fx.Graph]
+    """The functions that the graph minimises, by the name that it gives them."""
     dtype: torch.dtype
 
     def python(self) -> str:
@@ -114,6 +118,10 @@ class _File:
         self.keys = {spec.name: artifact.bind.get(spec.name, spec.name) for spec in artifact.inputs}
         self.locals = self._locals()
         self.body = python.write(artifact.graph, self._names(), artifact.dtype)
+        self.problems = [python.write_function(graph, name, _RESERVED) for name, graph in artifact.problems.items()]
+        for problem in self.problems:
+            self.body.helpers |= problem.helpers
+            self.body.modules |= problem.modules
 
     def _locals(self) -> dict[str, str]:
         """A Python name for each input: that of the batch, where it is one."""
@@ -148,13 +156,15 @@ class _File:
         """The whole file."""
         helpers = [inspect.getsource(getattr(functional, name)) for name in sorted(self._helpers())]
         networks = _without_imports(inspect.getsource(nets)) if self.artifact.networks else ""
+        held = [sys.modules[f"losslang.runtime.{name}"] for name in sorted(self.body.modules)]
+        helpers += [_without_imports(inspect.getsource(module)) for module in held]
         fixed = _RUNTIME + (_MERGING if self._merges() else "") + (_MOVING if networks else "")
         fixed += _ROOT if "root" in self.body.helpers else ""
         code = "\n\n".join(part.strip("\n") + "\n" for part in [self._class(), *_parts(fixed), *helpers])
         if networks:
             code += f"\n\n# {'-' * 106}\n# The feature networks: losslang/runtime/nets.py as it is\n{networks}"
         constants = "".join(_constant(name, items) for name, items in self.body.constants.items())
-        imports = _imports(code, nets if networks else None)
+        imports = _imports(code, [*held, *([nets] if networks else [])])
         return f"{self._docstring()}\n{imports}\n{constants}\n\n{code}".replace("\n\n\n\n", "\n\n\n")
 
     def _helpers(self) -> set[str]:
@@ -228,6 +238,7 @@ class _File:
             body=textwrap.indent(
                 "\n".join([*self._entry(), *self.body.lines]), " " * 8, lambda line: bool(line.strip())
             ),
+            problems="".join("\n" + textwrap.indent("\n".join(p.lines), " " * 4) + "\n" for p in self.problems),
         )
 
     def _entry(self) -> list[str]:
@@ -320,12 +331,12 @@ def _names(code: str) -> set[str]:
     return {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
 
 
-def _imports(code: str, module: Any) -> str:
+def _imports(code: str, modules: Sequence[ModuleType]) -> str:
     """The import lines that a text needs; those of a module whose text is in it are all kept."""
     names = _names(code)
     plain: set[str] = {"torch", *({"math"} & names)}
     by_module: dict[str, set[str]] = {"__future__": {"annotations"}, "torch": {"Tensor", "nn"}}
-    for node in ast.parse(inspect.getsource(module)).body if module is not None else ():
+    for node in (node for module in modules for node in ast.parse(inspect.getsource(module)).body):
         if isinstance(node, ast.Import):
             plain |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -379,7 +390,7 @@ class Objective(nn.Module):
     def compute({parameters}) -> tuple[Tensor, ...]:
         """The total, then of each term the value, the weight and the share."""
 {body}
-'''
+{problems}'''
 
 _RUNTIME = '''\
 class Term(NamedTuple):

@@ -8,7 +8,7 @@ import torch
 from torch import fx
 
 from losslang.diagnostics import LosslangError, error
-from losslang.runtime import functional
+from losslang.runtime import functional, minimum
 from losslang.runtime.module import Program
 
 
@@ -21,9 +21,13 @@ LARGE = 1500
 """Operations of a graph that inductor would compile for many minutes: a fold of many steps, written out."""
 
 
+OPAQUE: set[object] = {minimum.least}
+"""Functions that inductor cannot look into: what calls one is run as it is."""
+
+
 def inductor(graph: fx.GraphModule) -> Program:
-    """The graph compiled as one: a graph break is an error, not a slow path. A very large one is run as it is."""
-    if len(graph.graph.nodes) > LARGE:
+    """The graph compiled as one: a graph break is an error, not a slow path. One that cannot be so is run as it is."""
+    if len(graph.graph.nodes) > LARGE or any(node.target in OPAQUE for node in graph.graph.nodes):
         return graph
     compiled = torch.compile(_for_inductor(graph), fullgraph=True, backend="inductor")
 

@@ -10,6 +10,7 @@ import builtins
 import keyword
 import math
 import operator
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -67,11 +68,30 @@ class Text:
     lines: list[str]
     constants: dict[str, str]
     helpers: set[str]
+    modules: set[str]
+    """The files of the runtime whose text is needed as a whole."""
 
 
 def write(graph: fx.Graph, names: Names, dtype: torch.dtype) -> Text:
     """The body of a function that computes a graph; ``dtype`` is written as the variable of that name."""
     return _Writer(graph, names, dtype).write()
+
+
+def write_function(graph: fx.Graph, name: str, reserved: frozenset[str]) -> Text:
+    """A method that computes a graph of its own, whose inputs are tensors."""
+    inputs = [node.name for node in graph.nodes if node.op == "placeholder"]
+    held = {node: identifier(node, reserved) for node in inputs}
+    names = Names({}, held, {}, f"{held[inputs[0]]}.device", reserved, ())
+    text = _Writer(graph, names, None).write()
+    listed = ", ".join(["self", *(f"{local}: Tensor" for local in held.values())])
+    parameters = f"\n    {_wrapped_list(listed)},\n" if len(listed) > 50 else listed
+    lines = [f"    {line}" for line in text.lines if line and not line.startswith("#")]
+    text.lines = [
+        f"def {name}({parameters}) -> tuple[Tensor, Tensor]:",
+        '    """Slope and second derivatives of what is minimised."""',
+        *lines,
+    ]
+    return text
 
 
 # ------------------------------------------------------------------------------------------ merging
@@ -146,7 +166,7 @@ _ARITHMETIC = cast("tuple[Any, ...]", (operator.add, operator.sub, operator.mul,
 class _Writer:
     """Writes one graph."""
 
-    def __init__(self, graph: fx.Graph, names: Names, dtype: torch.dtype) -> None:
+    def __init__(self, graph: fx.Graph, names: Names, dtype: torch.dtype | None) -> None:
         self.names, self.dtype = names, dtype
         self.same = _merged(graph)
         self.roots = _safe_roots(self.same)
@@ -159,7 +179,7 @@ class _Writer:
             "dtype",
             "self",
         }
-        self.text = Text([], {}, set())
+        self.text = Text([], {}, set(), set())
         self.wanted = self._wanted_names()
         self.uses = self._uses()
         self.bases = self._bases()
@@ -408,6 +428,10 @@ class _Writer:
         if target.__module__ == "losslang.runtime.functional":
             self.text.helpers.add(name)
             return name
+        home, _, file = target.__module__.rpartition(".")
+        if home == "losslang.runtime":
+            self.text.modules.add(file)
+            return name
         raise NotImplementedError(f"a call of {target}")
 
 
@@ -432,6 +456,8 @@ class Outputs:
 def _outputs(graph: fx.Graph, same: Mapping[fx.Node, fx.Node]) -> Outputs:
     (results,) = next(node for node in graph.nodes if node.op == "output").args
     merged = [same[node] for node in results]
+    if len(merged) < 3:
+        return Outputs(merged)
     return Outputs(merged, _stacked(merged[1], same), _stacked(merged[2], same))
 
 
@@ -544,6 +570,10 @@ def _wrapped(text: str) -> list[str]:
         fits = len(lines[-1] + chunk) < WIDTH - 4
         lines = [*lines[:-1], lines[-1] + chunk] if fits else [*lines, chunk.strip()]
     return [line for line in lines if line]
+
+
+def _wrapped_list(items: str) -> str:
+    return "\n    ".join(textwrap.wrap(items, WIDTH - 10, break_long_words=False))
 
 
 def _dims(dims: Any) -> str:

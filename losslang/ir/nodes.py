@@ -143,7 +143,26 @@ class NetVjp(Node):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Variable(Node):
-    """What a binder binds (``iterate[d = ...]``), while its body is evaluated: each is an object of its own."""
+    """What a binder binds, in its body: in that of a `Minimum` the variable (place 0) and each of its operands.
+
+    While a body is evaluated its variable is an object of its own (place -1), and none is left afterwards.
+    """
+
+    place: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Minimum(Node):
+    """Where a convex function of a vector is least on a set: a constant, whatever the operands.
+
+    ``function``, its ``gradient`` and its ``hessian`` hold `Variable` leaves in place of the vector and of ``args``.
+    """
+
+    over: str
+    """``simplex`` or ``positive``."""
+    function: Node
+    gradient: Node
+    hessian: Node
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

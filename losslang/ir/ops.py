@@ -295,7 +295,8 @@ _signatures: WeakKeyDictionary[Node, str] = WeakKeyDictionary()
 
 
 def _digest(node: Node) -> str:
-    parts = [type(node).__name__, *map(str, ir.attributes(node)), *(axis.name for axis in node.axes)]
+    attributes = (signature(part) if isinstance(part, Node) else str(part) for part in ir.attributes(node))
+    parts = [type(node).__name__, *attributes, *(axis.name for axis in node.axes)]
     parts += [_signatures[arg] for arg in node.args]
     return hashlib.blake2b("|".join(parts).encode(), digest_size=8).hexdigest()
 
@@ -471,6 +472,9 @@ def _alone(monoid: str, x: Node, mask: Node | None) -> Node:
 def _reduce_present(monoid: str, x: Node, over: Axes, mask: Node | None) -> Node:
     if monoid == "sum" and mask is None:
         masked = _masked(x)
+        chosen = None if masked is None else _one_place(*masked, over)
+        if chosen is not None:
+            return chosen
         if masked is not None and is_const(masked[1], 1):
             x = masked[0]
         elif is_op(x, "real"):
@@ -483,6 +487,18 @@ def _reduce_present(monoid: str, x: Node, over: Axes, mask: Node | None) -> Node
     axes = tuple(axis for axis in merge(args) if axis not in over)
     dtype: DType = "int" if monoid == "argmax" or (monoid == "sum" and x.dtype != "real") else x.dtype
     return intern(ir.Reduce, args, axes, dtype, monoid, over)
+
+
+def _one_place(condition: Node, x: Node, over: Axes) -> Node | None:
+    """``sum[k](x if k == j else 0)``, where j runs over the same axis, is ``x[k=j]``."""
+    match condition:
+        case ir.Op(name="eq", args=(ir.Iota(axes=(a,)), ir.Iota(axes=(b,)))) if a.root == b.root:
+            for axis, place in ((a, b), (b, a)):
+                if axis in over and place not in over and place not in x.axes and axis in x.axes:
+                    return reduce("sum", index(x, {axis: iota(place)}), [other for other in over if other != axis])
+        case _:
+            pass
+    return None
 
 
 def _reduce_absent(monoid: str, x: Node, axis: Axis) -> Node:

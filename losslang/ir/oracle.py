@@ -151,6 +151,8 @@ class Oracle:
                 return self._features(node.spec, node.args[0])[node.tap]
             case ir.Heads():
                 return np.asarray(self.heads[node.spec][node.tap], dtype=np.float64)
+            case ir.Minimum():
+                return self._minimum(node)
             case ir.NetVjp():
                 cotangents = {tap: self.full(arg) for tap, arg in zip(node.taps, node.args[1:], strict=True)}
                 return self.vjps[node.spec](self.values[node.args[0]], cotangents)
@@ -199,6 +201,21 @@ class Oracle:
                 index += [grids[place] for place in self.places((axis,), node.axes)]
         return self.full(x)[tuple(index)]
 
+    def _minimum(self, node: ir.Minimum) -> Array:
+        """By projected gradients; the compiled form takes Newton's steps."""
+        held = [self.full(arg) for arg in node.args]
+
+        def at(vector: Array, part: Node) -> Array:
+            inner = Oracle(self.inputs, self.slots)
+            inner.shapes = self.shapes
+            for leaf in ir.topological([part]):
+                if isinstance(leaf, ir.Variable):
+                    inner.values[leaf] = vector if leaf.place == 0 else held[leaf.place - 1]
+            return inner.evaluate([part])[0]
+
+        start = np.full(self.shape(node.axes), 1.0)
+        return _least(node, start, lambda x: float(at(x, node.function)), lambda x: at(x, node.gradient))
+
     def _map(self, node: ir.Map) -> Array:
         x, *kernels = node.args
         value = self.full(x)
@@ -206,6 +223,38 @@ class Oracle:
         for place in self.places(node.over, x.axes):
             value = _WINDOWS[node.name.removeprefix("diff").removeprefix("conv")](value, kernel, place)
         return value
+
+
+def _least(node: ir.Minimum, x: Array, function: Callable[[Array], float], gradient: Callable[[Array], Array]) -> Array:
+    """Spectral projected gradients (Birgin, Martinez and Raydan 2000): no second derivatives."""
+    project: Callable[[Array], Array] = _onto_simplex if node.over == "simplex" else lambda x: np.maximum(x, 0.0)
+    x = project(x)
+    value, slope = function(x), gradient(x)
+    scale = float(np.max(np.abs(slope))) or 1.0
+    recent, step = [value], 1 / scale
+    for _ in range(20_000):
+        if np.max(np.abs(project(x - slope / scale) - x)) < 1e-12:
+            break
+        change = project(x - step * slope) - x
+        size = 1.0
+        while not function(x + size * change) <= max(recent[-10:]) + 1e-4 * size * float(slope @ change):
+            size /= 2
+            if size < 1e-18:
+                return x
+        moved = x + size * change
+        new = gradient(moved)
+        curvature = float((moved - x) @ (new - slope))
+        step = float((moved - x) @ (moved - x)) / curvature if curvature > 0 else 1 / scale
+        x, slope = moved, new
+        recent.append(function(x))
+    return x
+
+
+def _onto_simplex(x: Array) -> Array:
+    """The nearest vector of numbers that are at least 0 and add up to 1."""
+    falling = np.sort(x)[::-1]
+    excess = (np.cumsum(falling) - 1) / np.arange(1, len(x) + 1)
+    return np.maximum(x - excess[np.count_nonzero(falling > excess) - 1], 0.0)
 
 
 def _correlate(x: Array, kernel: Array, place: int) -> Array:

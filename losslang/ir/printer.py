@@ -134,7 +134,7 @@ class _Names:
     def of(cls, inputs: Iterable[ir.Input], roots: Iterable[Node], terms: Iterable[str]) -> _Names:
         """The names of what is to be printed."""
         known = {node.name: node for node in inputs}
-        axes = {axis for node in ir.topological(roots) for axis in node.axes}
+        axes = {axis for node in _all_nodes(roots) for axis in node.axes}
         axes |= {axis for node in known.values() for axis in (*node.dims, *((node.bound,) if node.bound else ()))}
         taken = {*known, *RESERVED, *terms, *(axis.name for axis in axes), *(axis.root.name for axis in axes)}
         return cls(known, taken, sum(axis.rest for axis in axes) > 1)
@@ -156,6 +156,12 @@ class _Names:
             number += 1
         self.taken.add(name)
         return name
+
+
+def _all_nodes(roots: Iterable[Node]) -> list[Node]:
+    """Every node, also those in the functions of minima."""
+    found = ir.topological(roots)
+    return found + [part for node in found if isinstance(node, ir.Minimum) for part in _all_nodes([node.function])]
 
 
 # ------------------------------------------------------------------------------------------ texts
@@ -371,8 +377,29 @@ def _view(node: Node, text: _Text) -> _View:
             return _size_view(node, text)
         case ir.Net() | ir.Heads() | ir.NetVjp():
             return _network_view(node)
+        case ir.Minimum():
+            return _minimum_view(node, text)
         case _:
             return _leaf_view(node, text)
+
+
+def _minimum_view(node: ir.Minimum, text: _Text) -> _View:
+    """``argmin[a in simplex(k)](f)``: the function is written out where it stands, over the texts of the operands."""
+    vector = ast.Name(text.names.new("a"))
+    order = ir.topological([node.function])
+
+    def write(args: Sequence[ast.Expression]) -> ast.Expression:
+        written: dict[Node, ast.Expression] = {}
+        for part in order:
+            if isinstance(part, ir.Variable):
+                written[part] = (vector, *args)[part.place]
+            elif part not in written:
+                view = text.view(part)
+                written[part] = view.write([written[arg] for arg in view.args])
+        chosen = ast.Member(vector, _call(node.over, ast.Name(text.names.axis(node.axes[0]))))
+        return ast.Call(ast.Index(ast.Name("argmin"), (chosen,)), (ast.Argument(written[node.function]),))
+
+    return _View(node.args, write, "best")
 
 
 def _leaf_view(node: Node, text: _Text) -> _View:

@@ -38,6 +38,9 @@ class Emitter:
     like: fx.Node | None = None
     """An input whose device new tensors take."""
 
+    problems: dict[str, fx.Graph] = field(default_factory=dict[str, fx.Graph])
+    """The functions that are minimised, by the name under which the graph's module holds them."""
+
     term: str = ""
     """The term that is being emitted: runtime errors name it."""
 

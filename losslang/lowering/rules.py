@@ -14,7 +14,7 @@ from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.nodes import Node
 from losslang.lowering.emit import Emitter, Operand
-from losslang.runtime import functional
+from losslang.runtime import functional, minimum
 from losslang.types import Axes, Axis
 
 Rule = Callable[[Emitter, Any], Operand]
@@ -383,6 +383,42 @@ def lower_heads(emitter: Emitter, node: ir.Heads) -> Operand:
     return emitter.attribute(f"{emitter.networks[str(node.spec)]}.head{node.tap}")
 
 
+# ------------------------------------------------------------------------------------------ minima
+def lower_minimum(emitter: Emitter, node: ir.Minimum) -> Operand:
+    """A solver's call; the derivatives of the function are a graph of their own."""
+    name = f"problem{len(emitter.problems)}"
+    emitter.problems[name] = _problem(emitter, node)
+    held = [emitter.tensor(arg) for arg in node.args]
+    problem, (axis,) = emitter.attribute(name), node.axes
+    found = emitter.call(minimum.least, emitter.like, problem, node.over, emitter.extent(axis), *held)
+    emitter.anchor(found, node.axes)
+    return emitter.method("to", found, emitter.dtype)
+
+
+def _problem(emitter: Emitter, node: ir.Minimum) -> fx.Graph:
+    """Slope and second derivatives at a vector, over the operands of a minimum, in float64."""
+    inner = Emitter(fx.Graph(), emitter.ranks, torch.float64)
+    leaves = {
+        leaf.place: leaf for leaf in ir.topological([node.gradient, node.hessian]) if isinstance(leaf, ir.Variable)
+    }
+    for place, axes in enumerate((node.axes, *(arg.axes for arg in node.args))):
+        placeholder = inner.graph.placeholder("x" if place == 0 else f"held{place}")
+        inner.like = inner.like or placeholder
+        if place in leaves:
+            inner.values[leaves[place]] = inner.align_value(placeholder, axes, leaves[place].axes)
+        inner.anchor(placeholder, axes)
+    for part in ir.topological([node.gradient, node.hessian]):
+        if part not in inner.values:
+            inner.note_scalar(part)
+            inner.values[part] = RULES[type(part)](inner, part)
+    (axis,) = node.axes
+    row = next((other for other in node.hessian.axes if other != axis), axis.copy(1))
+    slope = inner.align_value(inner.tensor(node.gradient), node.gradient.axes, node.axes)
+    curve = inner.align_value(inner.tensor(node.hessian), node.hessian.axes, (axis, row))
+    inner.graph.output((slope, curve))
+    return inner.graph
+
+
 RULES: dict[type[Node], Rule] = {
     ir.Input: lower_input,
     ir.Const: lower_const,
@@ -397,4 +433,5 @@ RULES: dict[type[Node], Rule] = {
     ir.Map: lower_map,
     ir.Net: lower_net,
     ir.Heads: lower_heads,
+    ir.Minimum: lower_minimum,
 }

@@ -34,7 +34,10 @@ def lower(
     root = nn.Module()
     for spec, network in networks.items():
         root.add_module(names[spec], network)
-    return fx.GraphModule(root, graph_of(objective, ranks, dtype, names), "Objective")
+    graph, problems = graph_of(objective, ranks, dtype, names)
+    for name, problem in problems.items():
+        root.add_module(name, fx.GraphModule(nn.Module(), problem))
+    return fx.GraphModule(root, graph, "Objective")
 
 
 def network_names(specs: Iterable[str]) -> dict[str, str]:
@@ -45,8 +48,11 @@ def network_names(specs: Iterable[str]) -> dict[str, str]:
 
 def graph_of(
     objective: Objective, ranks: Mapping[Axis, int], dtype: torch.dtype, networks: Mapping[str, str]
-) -> fx.Graph:
-    """The graph alone: ``networks`` are the names of the feature networks, none of which is needed yet."""
+) -> tuple[fx.Graph, dict[str, fx.Graph]]:
+    """The graph alone, and those of the functions that it minimises, by name.
+
+    ``networks`` are the names of the feature networks, none of which is needed yet.
+    """
     assert objective.total is not None
     emitter = Emitter(fx.Graph(), ranks, dtype, networks=dict(networks))
     _placeholders(emitter, objective)
@@ -57,7 +63,7 @@ def graph_of(
         emitter.values[node] = RULES[type(node)](emitter, node)
     _outputs(emitter, objective)
     emitter.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
-    return emitter.graph
+    return emitter.graph, emitter.problems
 
 
 def _placeholders(emitter: Emitter, objective: Objective) -> None:

@@ -83,6 +83,17 @@ def missing(keys: Sequence[str], inputs: Sequence[InputSpec], given: Mapping[str
     )
 
 
+def no_minimum(problem: Exception) -> LosslangError:
+    """The error for an argmin that finds nothing."""
+    return error(
+        "LL0510",
+        "an argmin or argmax over a set found no end",
+        expected="a convex function that is least somewhere on the set (for argmax: concave, greatest)",
+        found=str(problem),
+        hint="two gradients that point in exactly opposite directions, for one, leave nothing to bargain for",
+    )
+
+
 def unexpected(name: str, keys: Sequence[str]) -> LosslangError:
     """The error for a keyword that no term takes."""
     return error(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from losslang.runtime import checks
 from losslang.runtime.checks import InputSpec
+from losslang.runtime.minimum import NoMinimumError
 
 Program: TypeAlias = Callable[..., "tuple[Tensor, Tensor, Tensor, Tensor]"]
 """Inputs, then learned slots, to total, values, weights and shares."""
@@ -211,7 +212,10 @@ class Objective(nn.Module):
             self._check(inputs)
         program = self._program(inputs)
         with _full_precision(inputs[0].device.type):
-            total, values, weights, shares = program(*inputs, *self._slot_values(inputs[0]))
+            try:
+                total, values, weights, shares = program(*inputs, *self._slot_values(inputs[0]))
+            except NoMinimumError as problem:
+                raise checks.no_minimum(problem) from None
         if values.dim() > 1 or len(self.term_names) != values.shape[0]:
             out = Output(total, {self.term_names[0]: TermLog(values, weights, shares)})
         else:

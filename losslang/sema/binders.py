@@ -1,4 +1,4 @@
-"""Words that bind a variable over their body: ``grad[x](f)`` and ``iterate[d = d0, n](next)``.
+"""Words that bind a variable over their body: ``grad[x](f)``, ``iterate[d = d0, n](next)``, ``argmin[a in set](f)``.
 
 A body is evaluated once, over a leaf that stands for the variable; what a binder means is made of its nodes.
 Non-goals: nothing here runs, and no node of the IR holds a loop: a fold is written out.
@@ -13,6 +13,7 @@ from losslang.diagnostics import LosslangError, did_you_mean, error
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.grad import jacobian
+from losslang.ir.minimum import minimum
 from losslang.ir.nodes import Node
 from losslang.ir.rewrite import rebuild
 from losslang.sema.brackets import conjunction, split_domain
@@ -21,7 +22,7 @@ from losslang.sema.scope import Scope
 from losslang.sema.values import Condition, Listed, Static, Tensor, Value, axes_text, describe, merge_orders
 from losslang.source import Span
 from losslang.syntax import ast
-from losslang.types import INT, REAL, Axes
+from losslang.types import INT, REAL, Axes, Kind
 
 MAX_STEPS = 10_000
 """Steps of a fold: each of them is written out."""
@@ -34,7 +35,7 @@ Binder = Callable[[ast.Index, ast.Call, Scope], Value]
 
 def is_binder(name: str, callee: ast.Index) -> bool:
     """Whether a word with a bracket binds a variable: ``argmax[c](x)`` is a reduction."""
-    return name in BINDERS
+    return name in BINDERS and (name not in EXTREMA or any(isinstance(item, ast.Member) for item in callee.items))
 
 
 def binder(name: str, callee: ast.Index, node: ast.Call, scope: Scope) -> Value:
@@ -251,7 +252,7 @@ def fold(first: Value, evaluate: Callable[[Value, Node | None], Value], steps: i
 def variable(order: Axes, dtype: str = "real") -> Node:
     """A new leaf that stands for a value with these axes; none is left when an elaboration ends."""
     axes = tuple(sorted(set(order), key=lambda axis: axis.key))
-    return ir.Variable((), axes, "int" if dtype == "int" else "real")
+    return ir.Variable((), axes, "int" if dtype == "int" else "real", -1)
 
 
 def _items(value: Value) -> Sequence[Value]:
@@ -305,6 +306,81 @@ def _depending(roots: Sequence[Node], leaves: set[Node]) -> list[Node]:
     return found
 
 
-BINDERS: dict[str, Binder] = {"grad": _grad, "iterate": _iterate}
+# ------------------------------------------------------------------------------------------ argmin
+EXTREMA = ("argmin", "argmax")
 
-FORMS = {"grad": "grad[x](f)", "iterate": "iterate[d = d0, n](next)"}
+SETS = {"simplex": "simplex(k)", "positive": "positive(k)"}
+"""Sets of vectors: of numbers that are at least 0 and add up to 1, and of numbers above 0."""
+
+
+def _extremum(name: str) -> Binder:
+    """``argmin[a in simplex(k)](f)``: where f is least, as a constant."""
+
+    def bind(callee: ast.Index, node: ast.Call, scope: Scope) -> Value:
+        match callee.items:
+            case (ast.Member(item=ast.Name(name=bound), container=ast.Call(callee=ast.Name(name=kind)) as set_),):
+                pass
+            case _:
+                raise _wrong(name, callee.span)
+        if kind in SETS:
+            return _least(name, bound, kind, set_, node, scope)
+        raise error(
+            "LL0201",
+            f"there is no set '{kind}'",
+            set_.span,
+            expected=" or ".join(SETS.values()),
+            found=set_.span.text,
+            hint=did_you_mean(kind, SETS) or f"{name}[a in simplex(k)](f) has weights that add up to 1",
+        )
+
+    return bind
+
+
+def _least(name: str, bound: str, kind: str, set_: ast.Call, node: ast.Call, scope: Scope) -> Value:
+    """A vector on a simplex, or a positive one."""
+    match set_.arguments:
+        case (ast.Argument(value=ast.Name(name=axis), name=None),) if len(scope.axes.get(axis, ())) == 1:
+            axes = scope.axes[axis]
+        case _:
+            raise error(
+                "LL0204",
+                f"{kind} takes an axis",
+                set_.span,
+                expected=f"an axis that is known here: {kind}(k)",
+                found=set_.span.text,
+                hint=(did_you_mean(set_.arguments[0].value.span.text, scope.axes) if set_.arguments else None)
+                or "the axis along which the numbers stand, such as k in g: real[k, d]",
+            )
+    if len(node.arguments) != 1:
+        raise _wrong(name, node.span)
+    vector = variable(axes)
+    body = _body(name, node)
+    inner = replace(scope, values={**scope.values, bound: Tensor(vector, axes)})
+    value = tensor(scope.session.evaluate(body, inner), body.span)
+    if value.order or value.domain:
+        raise error(
+            "LL0302",
+            f"{name} is of one number",
+            body.span,
+            expected="a number",
+            found=describe(value),
+            hint=f"reduce it: sum[{scope.name_of(value.order[0])}](...)" if value.order else None,
+        )
+    function = ops.apply("real", value.node)
+    found = minimum(kind, vector, ops.apply("neg", function) if name == "argmax" else function)
+    return Tensor(found, axes, kind=Kind("prob") if kind == "simplex" else REAL)
+
+
+BINDERS: dict[str, Binder] = {
+    "grad": _grad,
+    "iterate": _iterate,
+    "argmin": _extremum("argmin"),
+    "argmax": _extremum("argmax"),
+}
+
+FORMS = {
+    "grad": "grad[x](f)",
+    "iterate": "iterate[d = d0, n](next)",
+    "argmin": "argmin[a in simplex(k)](f)",
+    "argmax": "argmax[a in simplex(k)](f)",
+}

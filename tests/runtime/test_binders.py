@@ -1,8 +1,9 @@
-"""``grad[x](f)`` and ``iterate[d = d0, n](next)``: what they mean, against torch's own autograd and plain loops."""
+"""What ``grad``, ``iterate`` and ``argmin`` mean, against torch's own autograd, plain loops and known answers."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor
 
 import losslang
+from losslang import compiler
 from losslang.diagnostics import LosslangError
-
-Program = Any
+from losslang.ir import nodes as ir
+from losslang.ir.oracle import Oracle
+from losslang.ir.printer import print_objective
 
 
 def total(definitions: str, header: str, body: str, **tensors: Tensor) -> Tensor:
@@ -282,3 +285,100 @@ def test_too_much_is_refused() -> None:
     text = f"loss f(x: real[b]) -> [b]: iterate[d = x, 9000]({' + '.join(f'sin({k}*d)' for k in range(60))})"
     with pytest.raises(LosslangError, match="LL0406"):
         losslang.check(f"{text}\n\nobjective main: f\n")
+
+
+# ------------------------------------------------------------------------------------------ argmin over a simplex
+SETS = """
+loss f(g: real[k=3, d]) -> [k]:
+    gram[k, l] = sum[d](g[k]*g[l])
+    a = {problem}
+    a*sum[d](g)
+"""
+PROBLEMS = {
+    "shortest": "argmin[a in simplex(k)](sum[d](sum[k](a[k]*g[k])^2))",
+    "shortest, by argmax": "argmax[a in simplex(k)](-norm[d](sum[k](a[k]*g[k])))",
+    "bargained": "argmin[a in positive(k)](sum[k, l](a[k]*a[l]*gram)/2 - sum[k](log(a[k])))",
+    "conflict-averse": "argmin[a in simplex(k)](sum[d](sum[k](a*g)*mean[k](g))"
+    " + 0.5*norm[d](mean[k](g))*norm[d](sum[k](a*g)))",
+    "softmax": "argmax[a in simplex(k)](sum[k](a*sum[d](g)) - sum[k](a*log(a)))",
+}
+
+
+def vector(problem: str, g: Tensor) -> Tensor:
+    """Where the function of a problem is least; the loss is the mean of ``a*sum[d](g)``."""
+    g = g.detach().clone().requires_grad_()
+    (slope,) = torch.autograd.grad(total(SETS.format(problem=problem), "g: real[k=3, d]", "f", g=g), g)
+    return 3 * slope[:, 0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_shortest_convex_combination(seed: int) -> None:
+    g = leaf(3, 4, seed=seed).detach()
+    gram = g @ g.T
+    for name in ("shortest", "shortest, by argmax"):
+        a = vector(PROBLEMS[name], g)
+        assert bool((a >= 0).all()) and abs(float(a.sum()) - 1) < 1e-12
+        slope = gram @ a
+        assert float(slope.min()) >= float(a @ slope) - 1e-8 * float(gram.abs().max())
+    plain = torch.tensor([[1.0, 0.0], [0.0, 1.0], [5.0, 5.0]], dtype=torch.float64)
+    torch.testing.assert_close(vector(PROBLEMS["shortest"], plain), plain.new_tensor([0.5, 0.5, 0]), atol=1e-8, rtol=0)
+
+
+def test_bargaining_and_entropy_have_known_answers() -> None:
+    g = leaf(3, 4).detach()
+    a = vector(PROBLEMS["bargained"], g)
+    torch.testing.assert_close(a * (g @ g.T @ a), torch.ones(3, dtype=torch.float64), atol=1e-7, rtol=0)
+    torch.testing.assert_close(vector(PROBLEMS["softmax"], g), g.sum(1).softmax(0), atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_oracle_finds_the_same_minimum_its_own_way(name: str) -> None:
+    g = leaf(3, 4, seed=2).detach()
+    text = SETS.format(problem=PROBLEMS[name]) + "\nobjective main: f\n"
+    of = losslang.check(text)
+    node = next(node for node in ir.topological(of.roots()) if isinstance(node, ir.Minimum))
+    (found, *_) = Oracle({"g": g.numpy()}).evaluate([node, *of.inputs])
+    torch.testing.assert_close(vector(PROBLEMS[name], g), torch.tensor(found), atol=1e-7, rtol=0)
+    assert losslang.check(print_objective(of)).terms[0].value is of.terms[0].value
+
+
+def test_a_quadratic_is_a_small_problem_whatever_it_is_made_of() -> None:
+    """Slope and matrix are made outside: no tensor of the batch's size enters the iterations."""
+    of = losslang.check(SETS.format(problem=PROBLEMS["shortest"]) + "\nobjective main: f\n")
+    node = next(node for node in ir.topological(of.roots()) if isinstance(node, ir.Minimum))
+    places = {leaf.place for leaf in ir.topological([node.gradient, node.hessian]) if isinstance(leaf, ir.Variable)}
+    assert all("d" not in map(str, node.args[place - 1].axes) for place in places if place)
+
+
+def test_numbers_of_any_size_are_no_matter() -> None:
+    g = leaf(3, 4, seed=1).detach()
+    for scale in (1e-12, 1e12):
+        torch.testing.assert_close(
+            vector(PROBLEMS["shortest"], scale * g), vector(PROBLEMS["shortest"], g), atol=1e-7, rtol=0
+        )
+    flat = vector(PROBLEMS["shortest"], torch.zeros(3, 4, dtype=torch.float64))
+    torch.testing.assert_close(flat, torch.full((3,), 1 / 3, dtype=torch.float64))
+
+
+def test_what_has_no_minimum_is_an_error() -> None:
+    opposite = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    with pytest.raises(LosslangError, match="LL0510"):
+        vector(PROBLEMS["bargained"], opposite)
+    lost = opposite.clone()
+    lost[0, 0] = float("nan")
+    assert bool(vector(PROBLEMS["bargained"], lost).isnan().any())
+
+
+def test_the_default_backend_runs_what_it_cannot_compile() -> None:
+    g = leaf(3, 4)
+    text = SETS.format(problem=PROBLEMS["bargained"]) + "\nobjective main: f\n"
+    assert_same(losslang.compile(text)(g=g).total, losslang.compile(text, backend="eager")(g=g).total, g)
+
+
+def test_a_minimum_is_exported(tmp_path: Path) -> None:
+    g = leaf(3, 4)
+    text = SETS.format(problem=PROBLEMS["bargained"]) + "\nobjective main: f\n"
+    source = compiler.export(text, tmp_path).read_text()
+    names: dict[str, Any] = {"__name__": "objective"}
+    exec(compile(source, "objective.py", "exec"), names)
+    assert_same(names["Objective"]()(g=g).total, losslang.compile(text, backend="eager")(g=g).total, g)
