@@ -21,7 +21,7 @@ import losslang
 from losslang import compiler
 from losslang.compiler import Search, Unit
 from losslang.diagnostics import Diagnostic, Form, LosslangError, error, mended, render
-from losslang.source import Source, Span
+from losslang.source import Source
 
 if TYPE_CHECKING:
     from losslang.runtime.module import Objective, Output
@@ -138,6 +138,8 @@ def _takes_text(parser: argparse.ArgumentParser, *, several: bool = False, metav
     parser.add_argument("-e", "--expression", metavar="EXPR", help="an objective instead of a file")
     parser.add_argument("--name", help="which objective, where a file holds several")
     parser.add_argument("--path", type=Path, action="append", default=[], metavar="DIR", help="a folder of modules")
+    parser.add_argument("--const", action="append", default=[], metavar="NAME=VALUE", help="what a name stands for")
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="as in terms.focal.gamma=3")
 
 
 def _dims(text: str) -> tuple[str, int]:
@@ -150,34 +152,10 @@ def _dims(text: str) -> tuple[str, int]:
 # ------------------------------------------------------------------------------------------ texts
 @dataclass(frozen=True)
 class Loaded:
-    """A text and where it came from."""
+    """A text with what belongs to it, and the names of its inputs in batches."""
 
-    source: Source
-    search: Search = Search()
-    """Where the modules lie that it uses."""
+    unit: Unit
     bind: dict[str, str] = field(default_factory=dict[str, str])
-    config: Source | None = None
-    """The config around it, where the text stands in there as it is."""
-    offset: int = 0
-
-    @property
-    def unit(self) -> Unit:
-        """The text with what belongs to it."""
-        return Unit(self.source, self.search)
-
-    def placed(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
-        """Diagnostics with their places in the config."""
-        return [self._moved(one) for one in diagnostics]
-
-    def _moved(self, one: Diagnostic) -> Diagnostic:
-        labels = tuple(replace(label, span=self._span(label.span)) for label in one.labels)
-        fix = tuple(replace(edit, span=self._span(edit.span)) for edit in one.fix)
-        return replace(one, span=one.span and self._span(one.span), labels=labels, fix=fix)
-
-    def _span(self, span: Span) -> Span:
-        if self.config is None or span.source is not self.source:
-            return span
-        return Span(self.config, span.start + self.offset, span.end + self.offset)
 
 
 def _one(options: argparse.Namespace) -> Loaded:
@@ -185,28 +163,33 @@ def _one(options: argparse.Namespace) -> Loaded:
     if options.expression is not None:
         if options.files:
             raise UsageError("give a file or -e EXPR, not both")
-        return Loaded(Source("<expression>", options.expression), Search(None, tuple(options.path)))
+        return _with_settings(Loaded(Unit(Source("<expression>", options.expression))), options)
     if not options.files:
         raise UsageError("give a file, or an expression with -e")
-    return _load(options.files, options.path)
+    return _load(options.files, options)
 
 
-def _load(name: str, folders: Sequence[Path]) -> Loaded:
+def _load(name: str, options: argparse.Namespace) -> Loaded:
     """The text of a file; ``-`` is standard input, a config holds it under ``objective``."""
     if name == "-":
         source = Source("<stdin>", _decoded(sys.stdin.buffer.read(), "standard input"))
-        return Loaded(source, Search(None, tuple(folders)))
+        return _with_settings(Loaded(Unit(source)), options)
     path = Path(name)
     if not path.exists() and path.suffix not in (".loss", ".yaml", ".yml"):
         raise UsageError(f"there is no file '{name}'; an expression goes behind -e")
-    return _loaded(Source(name, _read(path)), folders)
+    return _loaded(Source(name, _read(path)), options)
 
 
-def _loaded(file: Source, folders: Sequence[Path]) -> Loaded:
+def _loaded(file: Source, options: argparse.Namespace) -> Loaded:
     """The objective's text in that of a file."""
     path = Path(file.name)
-    search = Search(path, tuple(folders))
-    return _from_config(file, search) if path.suffix in (".yaml", ".yml") else Loaded(file, search)
+    config = path.suffix in (".yaml", ".yml")
+    return _with_settings(_from_config(file) if config else Loaded(Unit(file, Search(path))), options)
+
+
+def _with_settings(loaded: Loaded, options: argparse.Namespace) -> Loaded:
+    """The text with the folders, constants and overrides of the command line."""
+    return replace(loaded, unit=compiler.extended(loaded.unit, options.path, options.const, options.set))
 
 
 def _read(path: Path) -> str:
@@ -223,7 +206,7 @@ def _decoded(data: bytes, name: str) -> str:
         raise UsageError(f"{name} is no text in UTF-8 (byte {problem.start})") from None
 
 
-def _from_config(config: Source, search: Search) -> Loaded:
+def _from_config(config: Source) -> Loaded:
     """The objective in a YAML file: data, from which nothing but two keys is taken."""
     import yaml
 
@@ -247,8 +230,9 @@ def _from_config(config: Source, search: Search) -> Loaded:
     node = next(value for key, value in tree.value if key.value == "objective")
     start, end = node.start_mark.index, node.end_mark.index
     offset = config.text.find(text, start, end)
-    name = config.name if offset >= 0 else f"{config.name}#objective"
-    return Loaded(Source(name, text), search, names, config if offset >= 0 else None, offset)
+    places = tuple(range(offset, offset + len(text))) if offset >= 0 else ()
+    source = Source(config.name if places else f"{config.name}#objective", text, host=config, offsets=places)
+    return Loaded(Unit(source, Search(Path(config.name))), names)
 
 
 # ------------------------------------------------------------------------------------------ check
@@ -262,7 +246,7 @@ def _check(options: argparse.Namespace) -> int:
     for name in files:
         if options.fix or options.diff:
             _mend(name, options)
-        load = partial(_load, name, options.path) if options.expression is None else partial(_one, options)
+        load = partial(_load, name, options) if options.expression is None else partial(_one, options)
         found += _diagnosed(load, options)
     _report(found, options.format)
     return 1 if any(one.severity == "error" for one in found) else 0
@@ -272,7 +256,7 @@ def _diagnosed(load: Callable[[], Loaded], options: argparse.Namespace) -> list[
     """All that is to be said of a text."""
     try:
         loaded = load()
-        return loaded.placed(compiler.diagnose(loaded.unit, name=options.name))
+        return compiler.diagnose(loaded.unit, name=options.name)
     except LosslangError as problem:
         return list(problem.diagnostics)
 
@@ -297,8 +281,8 @@ def _mend(name: str, options: argparse.Namespace) -> None:
     first = text = _decoded(raw, name) if raw else ""
     for _ in range(ROUNDS):
         file = Source(name, text)
-        found = _diagnosed(partial(_loaded, file, options.path), options)
-        here = [one for one in found if one.fix and all(edit.span.source.name == name for edit in one.fix)]
+        found = _diagnosed(partial(_loaded, file, options), options)
+        here = [one for one in found if one.fix and all(edit.span.place.source.name == name for edit in one.fix)]
         if not here:
             break
         text = mended(text, here)
@@ -315,16 +299,15 @@ def _compile(options: argparse.Namespace) -> int:
     if options.after is not None and options.emit not in (None, "ir"):
         raise UsageError("--after shows the IR: leave --emit out")
     loaded = _one(options)
-    with _located(loaded):
-        if options.output is None:
-            print(_emitted(loaded, options), end="")
-            return 0
-        objective = _objective(loaded, options)
-        try:
-            path = compiler.export(objective, options.output, dims=dict(options.dims))
-        except OSError as problem:
-            raise UsageError(f"{options.output}: {problem.strerror or problem}") from None
-        print(f"{path}\n{path.with_suffix('.json')}")
+    if options.output is None:
+        print(_emitted(loaded, options), end="")
+        return 0
+    objective = _objective(loaded, options)
+    try:
+        path = compiler.export(objective, options.output, dims=dict(options.dims))
+    except OSError as problem:
+        raise UsageError(f"{options.output}: {problem.strerror or problem}") from None
+    print(f"{path}\n{path.with_suffix('.json')}")
     return 0
 
 
@@ -349,20 +332,6 @@ def _objective(loaded: Loaded, options: argparse.Namespace) -> Objective:
     return compiler.compile(loaded.unit, name=options.name, bind=loaded.bind, backend="eager")
 
 
-class _located:  # noqa: N801  (reads like a function)
-    """Puts what is raised inside at its place in a config."""
-
-    def __init__(self, loaded: Loaded) -> None:
-        self.loaded = loaded
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: object) -> None:
-        if isinstance(problem, LosslangError):
-            raise LosslangError(self.loaded.placed(problem.diagnostics)) from None
-
-
 # ------------------------------------------------------------------------------------------ explain, list
 def _explain(options: argparse.Namespace) -> int:
     name = options.files
@@ -370,8 +339,7 @@ def _explain(options: argparse.Namespace) -> int:
         print(compiler.explain(name), end="")
         return 0
     loaded = _one(options)
-    with _located(loaded):
-        print(compiler.explain_objective(loaded.unit, name=options.name), end="")
+    print(compiler.explain_objective(loaded.unit, name=options.name), end="")
     return 0
 
 
@@ -439,14 +407,13 @@ def _call(options: argparse.Namespace) -> int:
     from losslang import batches
 
     loaded = _one(options)
-    with _located(loaded):
-        objective = compiler.compile(
-            loaded.unit,
-            name=options.name,
-            bind=loaded.bind,
-            backend=options.backend,
-            check_finite=options.check_finite,
-        )
+    objective = compiler.compile(
+        loaded.unit,
+        name=options.name,
+        bind=loaded.bind,
+        backend=options.backend,
+        check_finite=options.check_finite,
+    )
     try:
         batch = batches.read(options.input) if options.input else batches.made_up(objective, options.seed)
     except batches.BatchError as problem:

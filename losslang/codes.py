@@ -164,5 +164,16 @@ out of these folders is not read: an absolute path, `..` too often, a link to so
     "LL0703": """\
 A name would mean two things: two of the file itself, the modules that it uses and the library define it.
 Rename your own, or keep a module's names apart: after `use mine as m` they are m.name.""",
+    "LL0704": """\
+A constant that is given from outside stands for a name in the objective, and nothing mentions this one: it
+is misspelt, or meant for a parameter of a loss, which the text hands on (focal(gamma=gamma)) or an override
+sets (terms.focal.gamma). A keyword of `compile` that is no option is a constant.""",
+    "LL0705": """\
+An override names a term and a parameter of its loss (terms.focal.gamma), its weight (terms.focal.weight) or
+its loss (terms.focal.loss), or a pass and its option (passes.NAME.OPTION). Names of terms are those that
+`losslang explain` shows.""",
+    "LL0709": """\
+What comes from Python or from a config has to be something that a text can say: a number, true or false,
+none, a word, a list of these, or an expression as a text. A number stands without quotes.""",
 }
 """A few sentences for each code of `diagnostics.CODES`; a test holds the two equal."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,15 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import losslang
-from losslang.diagnostics import Diagnostic, LosslangError, did_you_mean, error
+from losslang.diagnostics import Diagnostic, LosslangError, did_you_mean, error, nearest
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.netspec import NetSpec
 from losslang.passes import pipeline
+from losslang.sema import settings
 from losslang.sema.elaborate import elaborate, value_of
 from losslang.sema.files import Search
 from losslang.sema.modules import environment
 from losslang.sema.resolve import sort_of
+from losslang.sema.settings import Constant, Scalar
 from losslang.sema.unit import Unit
 from losslang.source import Source
 from losslang.syntax import ast, parser, printer
@@ -43,37 +46,104 @@ Folders: TypeAlias = str | Path | Sequence[str | Path]
 """One folder or several."""
 
 
-def unit_of(text: Text, path: Folders = ()) -> Unit:
-    """A text, or the content of a file given as a `Path`, and the folders of its modules.
+def unit_of(
+    text: Text,
+    path: Folders = (),
+    constants: Mapping[str, object] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Unit:
+    """A text, or the content of a file given as a `Path`, and what else its meaning depends on.
 
     A string is never taken for a path.
     """
+    unit = _bare(text)
     folders = tuple(map(Path, [path] if isinstance(path, str | Path) else path))
+    return replace(
+        unit,
+        search=replace(unit.search, folders=(*unit.search.folders, *folders)),
+        constants=merged(unit.constants, settings.constants_of(constants or {}, "<constants>")),
+        overrides=(*unit.overrides, *settings.overrides_of(overrides or {}, "<overrides>")),
+    )
+
+
+def _bare(text: Text) -> Unit:
     match text:
         case Unit():
-            return replace(text, search=replace(text.search, folders=(*text.search.folders, *folders)))
+            return text
         case Source():
-            return Unit(text, Search(None, folders))
+            return Unit(text)
         case Path():
-            return Unit(Source(str(text), text.read_text(encoding="utf-8-sig")), Search(text, folders))
+            return Unit(Source(str(text), text.read_text(encoding="utf-8-sig")), Search(text))
         case str():
-            return Unit(Source("<objective>", text), Search(None, folders))
+            return Unit(Source("<objective>", text))
         case _:
             raise TypeError(f"an objective is a text, or the Path of a file, not {type(text).__name__}")
 
 
-def check(text: Text, *, name: str | None = None, path: Folders = ()) -> ir.Objective:
+def extended(unit: Unit, folders: Sequence[Path], constants: Sequence[str], overrides: Sequence[str]) -> Unit:
+    """A unit with what a command line adds: further folders, ``beta=0.3``, ``terms.focal.gamma=3``."""
+    given = [settings.constant_of(text, "--const") for text in constants]
+    return replace(
+        unit,
+        search=replace(unit.search, folders=(*unit.search.folders, *folders)),
+        constants=merged(unit.constants, given),
+        overrides=(*unit.overrides, *(settings.override_of(text, "--set") for text in overrides)),
+    )
+
+
+def merged(first: Sequence[Constant], second: Sequence[Constant]) -> tuple[Constant, ...]:
+    """Constants of which the later ones count."""
+    return tuple({constant.name: constant for constant in (*first, *second)}.values())
+
+
+def check(
+    text: Text,
+    *,
+    name: str | None = None,
+    path: Folders = (),
+    constants: Mapping[str, object] | None = None,
+    overrides: Mapping[str, object] | None = None,
+    **more: Scalar,
+) -> ir.Objective:
     """The IR of an objective, before any pass; torch is not needed.
 
     Args:
         text: an expression, the text of a file, or a `Path` to one.
         name: which objective, where a file holds several.
         path: folders in which the modules lie that the text uses, beside its own.
+        constants: what names in the objective stand for: numbers, truth values, choices.
+        overrides: new values of parts of the objective: ``{"terms.focal.gamma": 3, "terms.l1.weight": 0.5}``.
+        more: further constants: ``check("l1 + beta*mse", beta=0.3)``.
 
     Raises:
         LosslangError: every error found, with code, place and hint.
     """
-    return elaborate(unit_of(text, path), name)
+    unit = unit_of(text, path, {**(constants or {}), **more}, overrides)
+    _check_options(unit, more, CHECK_OPTIONS)
+    return elaborate(unit, name)
+
+
+CHECK_OPTIONS = ("name", "path", "constants", "overrides")
+OPTIONS = (*CHECK_OPTIONS, "bind", "backend", "validate", "check_finite")
+"""What `compile` takes; any other keyword is a constant."""
+
+
+def _check_options(unit: Unit, more: Mapping[str, object], options: Sequence[str]) -> None:
+    """A keyword that the text does not mention, and that is almost an option, is a slip.
+
+    Raises:
+        LosslangError: LL0704.
+    """
+    for name in more:
+        near = nearest(name, options)
+        if near is not None and not re.search(rf"\b{re.escape(name)}\b", unit.source.text):
+            raise error(
+                "LL0704",
+                f"there is no option '{name}', and the objective mentions no such constant",
+                expected="one of " + ", ".join(options),
+                found=f"{name}={more[name]!r}",
+                hint=f"did you mean '{near}'?",
+            )
 
 
 def compile(
@@ -81,10 +151,13 @@ def compile(
     *,
     name: str | None = None,
     path: Folders = (),
+    constants: Mapping[str, object] | None = None,
+    overrides: Mapping[str, object] | None = None,
     bind: Mapping[str, str] | None = None,
     backend: Backend = "inductor",
     validate: bool = True,
     check_finite: bool = False,
+    **more: Scalar,
 ) -> Objective:
     """An objective as an `nn.Module`.
 
@@ -92,10 +165,13 @@ def compile(
         text: an expression such as ``"0.5*l1 + focal(gamma=2)"``, the text of a file, or a `Path` to one.
         name: which objective, where a file holds several.
         path: folders in which the modules lie that the text uses, beside its own.
+        constants: what names in the objective stand for: numbers, truth values, choices.
+        overrides: new values of parts of the objective: ``{"terms.focal.gamma": 3, "terms.l1.weight": 0.5}``.
         bind: input name -> the name it has in your batches.
         backend: ``"inductor"`` compiles a graph as a whole at its first call; ``"eager"`` runs it as it is.
         validate: check values at the first call and shapes at the first call of every new shape.
         check_finite: at every call, name the input or term that is not finite (this waits for the device).
+        more: further constants: ``compile("l1 + beta*mse", beta=0.3)``.
 
     Raises:
         LosslangError: every error found in the text; later, those of a call (LL05xx) and of weights (LL06xx).
@@ -107,9 +183,11 @@ def compile(
             expected="inductor or eager",
             hint=did_you_mean(backend, ("inductor", "eager")),
         )
-    unit = unit_of(text, path).complete()
+    unit = unit_of(text, path, {**(constants or {}), **more}, overrides)
+    _check_options(unit, more, OPTIONS)
+    unit = unit.complete()
     return build(
-        check(unit, name=name),
+        elaborate(unit, name),
         unit,
         bind=bind,
         backend=backend,

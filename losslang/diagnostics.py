@@ -67,6 +67,9 @@ CODES: dict[str, str] = {
     "LL0701": "a module needs itself",
     "LL0702": "outside of the module path",
     "LL0703": "one name for two things",
+    "LL0704": "a constant that nothing uses",
+    "LL0705": "nothing that can be set",
+    "LL0709": "a value of the wrong type",
 }
 
 
@@ -129,6 +132,7 @@ class Diagnostic:
 
 def place(span: Span) -> dict[str, Any]:
     """A span as file, lines and columns (both from 1)."""
+    span = span.place
     line, column = span.source.position(span.start)
     end_line, end_column = span.source.position(span.end)
     return {
@@ -234,8 +238,9 @@ def mended(text: str, diagnostics: Iterable[Diagnostic]) -> str:
     """A text with every fix applied that touches no other; all edits of a fix, or none of them."""
     taken: list[Edit] = []
     for diagnostic in diagnostics:
-        if all(_apart(edit, other) for edit in diagnostic.fix for other in taken):
-            taken += [edit for edit in diagnostic.fix if edit not in taken]
+        edits = [replace(edit, span=edit.span.place) for edit in diagnostic.fix]
+        if all(_apart(edit, other) for edit in edits for other in taken):
+            taken += [edit for edit in edits if edit not in taken]
     for edit in sorted(taken, key=lambda edit: edit.span.start, reverse=True):
         text = text[: edit.span.start] + edit.text + text[edit.span.end :]
     return text
@@ -283,6 +288,7 @@ LONGEST = 110
 
 def _excerpt(span: Span, text: str) -> list[str]:
     """Place, source line and carets; a long line is cut to the part around the span."""
+    span = span.place
     if not span.source.text:
         return []
     number, column = span.source.position(span.start)

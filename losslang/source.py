@@ -15,6 +15,10 @@ class Source:
     text: str = field(repr=False)
     library: bool = field(default=False, repr=False)
     """Whether it is a file of the standard library, which no reader of a message can mend."""
+    host: Source | None = field(default=None, repr=False, compare=False)
+    """The config in which the text stands, maybe folded or quoted."""
+    offsets: tuple[int, ...] = field(default=(), repr=False, compare=False)
+    """Where each of its characters stands in the host."""
 
     @cached_property
     def line_starts(self) -> list[int]:
@@ -50,9 +54,20 @@ class Span:
         """The characters it covers."""
         return self.source.text[self.start : self.end]
 
+    @property
+    def place(self) -> Span:
+        """Where a reader finds it: in the file around its text, where there is one."""
+        host, offsets = self.source.host, self.source.offsets
+        if host is None or not offsets:
+            return self
+        start = offsets[self.start] if self.start < len(offsets) else offsets[-1] + 1
+        end = offsets[min(self.end, len(offsets)) - 1] + 1 if self.end > self.start else start
+        return Span(host, start, max(start, end))
+
     def __str__(self) -> str:
-        line, column = self.source.position(self.start)
-        return f"{self.source.name}:{line}:{column}"
+        place = self.place
+        line, column = place.source.position(place.start)
+        return f"{place.source.name}:{line}:{column}"
 
     def to(self, other: Span) -> Span:
         """The stretch from the start of this span to the end of another."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 import losslang
-from losslang import compiler
+from losslang import cli, compiler
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
@@ -58,6 +59,26 @@ def test_the_quick_start_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for page, text in blocks("python"):
         if page == "README.md" and "out = objective(pred=pred" not in text:
             exec(compile(text, "README.md", "exec"), names)
+
+
+@pytest.mark.parametrize(("page", "text"), [(page, text) for page, text in blocks("python") if page == "language.md"])
+def test_the_programs_of_the_language_run(page: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losslang, "compile", partial(losslang.compile, backend="eager"))
+    exec(compile(text, page, "exec"), {})
+
+
+CALLS = [
+    shlex.split(line, comments=True)
+    for page, text in blocks("sh")
+    if page == "language.md"
+    for line in text.splitlines()
+]
+
+
+@pytest.mark.parametrize("words", [words for words in CALLS if words], ids=" ".join)
+def test_every_command_of_the_language_answers(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert words[0] == "losslang" and "-e" in words
+    assert cli.main(words[1:]) == 0, capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -13,8 +13,9 @@ from typing import TypeVar
 from losslang.diagnostics import LosslangError, at_call, did_you_mean, error, renamed
 from losslang.ir import nodes as ir
 from losslang.ir import ops
+from losslang.ir.netspec import ALIASES, TAPS
 from losslang.ir.rewrite import substitute, transform
-from losslang.sema import body, calls, modifiers, parameters, wellformed
+from losslang.sema import body, calls, modifiers, parameters, settings, wellformed
 from losslang.sema.binders import NeedsMarksError
 from losslang.sema.brackets import conjunction
 from losslang.sema.elementwise import tensor
@@ -23,6 +24,7 @@ from losslang.sema.inputs import Inputs, is_input
 from losslang.sema.modules import LIBRARY_ONLY, Environment, environment
 from losslang.sema.resolve import sort_of
 from losslang.sema.scope import Scope, Session
+from losslang.sema.settings import Constant, Override
 from losslang.sema.terms import Frame, Part, Piped, Plan, expand_aliases, is_auto, names
 from losslang.sema.unit import Unit, unit_of
 from losslang.sema.values import Auto, Function, Listed, Static, Tensor, Value, describe
@@ -42,6 +44,8 @@ class Program:
     """Axes with their extents: ``objective main[c=10](labels: label[b] < c)``."""
     parameters: tuple[ast.Parameter, ...] = ()
     bindings: tuple[ast.Binding, ...] = ()
+    constants: tuple[Constant, ...] = ()
+    overrides: tuple[Override, ...] = ()
 
 
 def program(unit: Unit, name: str | None = None) -> Program:
@@ -52,7 +56,8 @@ def program(unit: Unit, name: str | None = None) -> Program:
     """
     source = unit.source
     if not parser.is_module(source):
-        return Program("objective", LIBRARY_ONLY, parser.parse_expression(source))
+        expression = parser.parse_expression(source)
+        return Program("objective", LIBRARY_ONLY, expression, constants=unit.constants, overrides=unit.overrides)
     module = parser.parse_module(source)
     wellformed.check(module)
     env = environment(module, unit.search)
@@ -62,7 +67,12 @@ def program(unit: Unit, name: str | None = None) -> Program:
     chosen = found.get(name) if name is not None else next(iter(found.values())) if len(found) == 1 else None
     if chosen is None:
         raise _no_objective(source, name, list(found))
-    return Program(chosen.name, env, chosen.value, chosen.axes, chosen.parameters, chosen.bindings)
+    given = {constant.name: ast.Name(constant.name, span=constant.span) for constant in unit.constants}
+    header = tuple(
+        replace(p, default=given[p.name]) if p.name in given and sort_of(p) == "number" else p
+        for p in chosen.parameters
+    )
+    return Program(chosen.name, env, chosen.value, chosen.axes, header, chosen.bindings, unit.constants, unit.overrides)
 
 
 def _no_objective(source: Source, name: str | None, found: list[str]) -> LosslangError:
@@ -113,6 +123,10 @@ def _elaborate(text: Program) -> ir.Objective:
     frame = _frame(text)
     plan = Plan(frame)
     plan.add(_expanded(text.expression, frame))
+    defaults = [parameter.default for parameter in text.parameters if parameter.default is not None]
+    texts = [text.expression, *(binding.value for binding in text.bindings), *defaults]
+    settings.check_used(text.constants, plan, text.parameters, texts)
+    settings.apply(plan, text.overrides)
     found = _inputs(text, frame, plan)
     objective = _settled(found, frame, lambda inputs, session: _objective(text, frame, plan, inputs, session))
     if not objective.inputs:
@@ -180,11 +194,15 @@ def _objective(text: Program, frame: Frame, plan: Plan, inputs: dict[str, ir.Inp
 
 def _frame(text: Program) -> Frame:
     """The scalars, bindings and declared tensors of an objective's header."""
+    constants = {constant.name: constant for constant in text.constants}
     declared = frozenset(p.name for p in text.parameters if is_input(p))
     groups = [g for p in text.parameters if isinstance(p.type, ast.TensorType) for g in p.type.groups]
     groups += [binding.axes.axes for binding in text.bindings if binding.axes is not None]
     axes = frozenset(axis.name for group in groups for axis in group if axis.name)
     frame = Frame(text.environment, declared=declared, axes=axes)
+    taken = {*wellformed.RESERVED, *TAPS, *ALIASES, *(binding.name for binding in text.bindings)}
+    settings.check_constants(text.constants, frame, text.parameters, taken)
+    frame.values.update({name: Static(constant.value) for name, constant in constants.items()})
     for parameter in text.parameters:
         if sort_of(parameter) == "number" and parameter.default is not None:
             session = Session(evaluate, frame.sort)
@@ -193,7 +211,7 @@ def _frame(text: Program) -> Frame:
             frame.values[parameter.name] = (
                 parameters.slot(parameter.name, value.init or 0.0, value.lower, value.upper)
                 if isinstance(value, Auto)
-                else value
+                else parameters.scalar(parameter, value, parameter.default.span, scope)
             )
     for binding in text.bindings:
         frame.bind(binding.name, _expanded(binding.value, frame), binding.axes is not None)

@@ -30,7 +30,7 @@ def evaluate_modifiers(request: Request, scope: Scope, caller: Scope) -> dict[st
     found: dict[str, Value] = {}
     for name, expression in request.modifiers.items():
         if name == "reduce":
-            found[name] = _reduction(expression)
+            found[name] = _reduction(expression, caller)
         elif name == "ignore":
             _ignore(caller.session.evaluate(expression, caller), scope, expression.span)
         else:
@@ -42,9 +42,12 @@ def evaluate_modifiers(request: Request, scope: Scope, caller: Scope) -> dict[st
     return found
 
 
-def _reduction(expression: ast.Expression) -> Static:
+def _reduction(expression: ast.Expression, caller: Scope) -> Static:
     choices = ("mean", "sum", "none")
     given = expression.name if isinstance(expression, ast.Name) else ""
+    constant = caller.values.get(given)
+    if isinstance(constant, Static) and isinstance(constant.value, str):
+        given = constant.value
     if given in choices:
         return Static(given)
     raise error(

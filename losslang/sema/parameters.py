@@ -218,6 +218,12 @@ def _no_direction(parameter: ast.Parameter, value: Function | Primitive, span: S
     )
 
 
+def scalar(parameter: ast.Parameter, value: Value, span: Span, scope: Scope) -> Value:
+    """The value of a scalar in an objective's header: of its type, and within its bounds."""
+    assert isinstance(parameter.type, ast.TensorType)
+    return _number(parameter, parameter.type, value, span, scope)
+
+
 def wrong_argument(parameter: ast.Parameter, value: Value, span: Span, expected: str) -> LosslangError:
     """The error for an argument of another type."""
     return error(

@@ -128,7 +128,7 @@ def unknown_parameter(definition: ast.Definition, argument: ast.Argument, modifi
     """The error for a keyword that a definition does not have."""
     name = argument.name or ""
     names = [parameter.name for parameter in definition.parameters]
-    known = [*names, *(MODIFIERS if modifiers else ()), *axis_names(definition)]
+    known = [*names, *(MODIFIERS if modifiers else ()), *(axis for axis in axis_names(definition) if axis != name)]
     if argument.name is None:
         message, hint = f"arguments of {definition.keyword} {definition.name} are named", "write name=value"
     else:

@@ -13,7 +13,7 @@ from losslang.sema.losses import applied, definition_of, is_open, map_operands, 
 from losslang.sema.modules import Environment
 from losslang.sema.naming import Names
 from losslang.sema.resolve import Sort
-from losslang.sema.values import Value
+from losslang.sema.values import Static, Value
 from losslang.source import Span
 from losslang.syntax import ast
 
@@ -99,6 +99,10 @@ class Frame:
                 return "network"
             case ast.Call(callee=ast.Name(name=name)) if name in TAPS or name in ALIASES:
                 return "network"
+            case ast.Name(name=name) if isinstance(found := self.values.get(name), Static) and isinstance(
+                found.value, str
+            ):
+                return "choice"
             case ast.Name(name=name) if name in CONSTANTS or name == "auto" or name in self.values:
                 return "number"
             case ast.Call(callee=ast.Name(name="auto")):
@@ -311,7 +315,7 @@ class Plan:
                 for weight, body in ((left, right), (right, left)):
                     if self.frame.has_loss(body) and not self.frame.has_loss(weight):
                         inner, loss = self._factors(body)
-                        return (*_product(weight), *inner), loss
+                        return (*product(weight), *inner), loss
             case ast.Binary(op="/", left=left, right=right) if not self.frame.has_loss(right):
                 inner, loss = self._factors(left)
                 one = ast.Number(1, span=right.span)
@@ -355,10 +359,10 @@ class Plan:
         )
 
 
-def _product(weight: ast.Expression) -> tuple[ast.Expression, ...]:
+def product(weight: ast.Expression) -> tuple[ast.Expression, ...]:
     """The factors of a product, so that ``auto`` among them is seen."""
     if isinstance(weight, ast.Binary) and weight.op == "*":
-        return (*_product(weight.left), *_product(weight.right))
+        return (*product(weight.left), *product(weight.right))
     return (weight,)
 
 

@@ -1,4 +1,4 @@
-"""What is compiled: a text, and where the modules that it uses are looked for."""
+"""What is compiled: a text, where the modules that it uses are looked for, and what the caller adds to it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from losslang.sema.files import Search
 from losslang.sema.modules import Environment, environment
+from losslang.sema.settings import Constant, Override
 from losslang.source import Source
 from losslang.syntax import ast, parser
 
@@ -16,6 +17,8 @@ class Unit:
 
     source: Source
     search: Search = field(default_factory=Search)
+    constants: tuple[Constant, ...] = ()
+    overrides: tuple[Override, ...] = ()
 
     def module(self) -> ast.Module | None:
         """The file that the text is; None where it is one expression."""

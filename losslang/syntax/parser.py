@@ -33,9 +33,9 @@ class Chunk(NamedTuple):
     end: int
 
 
-def parse_expression(source: Source) -> ast.Expression:
-    """The objective or value in a text; line breaks in it mean nothing."""
-    return _parse(source, "expression", 0, len(source.text))
+def parse_expression(source: Source, start: int = 0) -> ast.Expression:
+    """The objective or value in a text, or behind ``start`` in it; line breaks mean nothing."""
+    return _parse(source, "expression", start, len(source.text))
 
 
 def parse_type(source: Source) -> ast.Type:

@@ -204,6 +204,25 @@ def test_an_error_in_a_module_points_there(call: Call, tmp_path: Path) -> None:
     assert [(one["file"], one["line"]) for one in found] == [(str(tmp_path / "mine.loss"), 1)]
 
 
+# ------------------------------------------------------------------------------------------ settings
+@pytest.mark.parametrize("command", ["check", "compile", "explain", "run"])
+def test_constants_and_overrides(call: Call, command: str) -> None:
+    options = ("--const", "beta=0.3", "--set", "terms.mse.weight=0.25", "--set", "terms.focal.gamma=3")
+    assert call(command, "-e", "beta*l1 + mse + focal", *options)[0] == 0
+    assert call(command, "-e", "beta*l1 + mse", "--const", "beta=0.3", "--const", "gama=1")[0] == 1
+    assert call(command, "-e", "l1 + mse", "--set", "terms.mes.weight=0.3")[0] == 1
+
+
+def test_settings_are_seen_in_the_ir(call: Call) -> None:
+    out = call("compile", "-e", "beta*l1 + mse", "--const", "beta=0.3", "--set", "terms.mse.weight=0.25")[1]
+    assert "0.3*l1 + 0.25*mse" in out
+
+
+def test_an_error_in_a_setting_points_into_it(call: Call) -> None:
+    out = call("check", "-e", "focal", "--set", "terms.focal.gamma=-1")[1]
+    assert "--> --set:1:19\n1 | terms.focal.gamma=-1\n  |                   ^^\n" in out
+
+
 # ------------------------------------------------------------------------------------------ wrong calls
 @pytest.mark.parametrize("command", ["check", "compile", "explain", "run"])
 def test_files_that_cannot_be_read(call: Call, tmp_path: Path, command: str) -> None:
