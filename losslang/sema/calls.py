@@ -122,6 +122,8 @@ def _call(
     if given:
         left = tuple(p for p in definition.parameters if p.name not in given)
         open_definition = replace(definition, parameters=left)
+        # what a loss value has been given stays: mine=semihard(margin=0.2) has a margin of its own
+        arguments = [argument for argument in arguments if argument.name not in given]
     evaluated: dict[int, Value] = {}
 
     def sort(expression: ast.Expression) -> Sort:
