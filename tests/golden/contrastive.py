@@ -347,6 +347,12 @@ def _circle(p: Params, x: Inputs) -> str:
     return _metric("circle", m=p.get("m", 0.4), gamma=p.get("gamma", 80))
 
 
+@rule("contrastive", "poincare_distance")
+def _poincare(p: Params, x: Inputs) -> str:
+    forbid(p, reduction="mean")
+    return objective("x, y: real[i, d]", call("l1", pred=call("poincare", a="x", b="y", c=p["c"]), target=0))
+
+
 # ------------------------------------------------------------------------------------------ proxies
 def _sizes(p: Params) -> None:
     p.note("num_classes", "embedding_size")

@@ -87,7 +87,7 @@ def random_inputs(of: Objective, seed: int = 0) -> dict[str, Array]:
             case "label":
                 return rng.integers(0, extent(node.bound)[0] if node.bound is not None else 3, shape)
             case "int":
-                return rng.integers(0, 2, shape)
+                return rng.permutation(np.arange(math.prod(shape)) % 2).reshape(shape)  # two of each of two labels
             case "bool":
                 return rng.random(shape) < 0.6
             case "prob":
