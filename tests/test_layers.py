@@ -50,6 +50,7 @@ LAYERS = {
     # 2
     "ir": Layer({"source", "diagnostics", "types", "syntax"}),
     "ir.oracle": Layer({"source", "diagnostics", "types", "syntax", "ir"}, frozenset({"numpy"})),
+    "ir.twins": Layer({"types", "ir"}, frozenset({"numpy"})),
     # 3
     "sema": Layer(FRONT),
     "passes": Layer({"ir", "types", "diagnostics"}),

@@ -13,6 +13,8 @@ from itertools import count
 
 from losslang.ir import nodes as ir
 from losslang.ir import ops
+from losslang.ir.adjoints import adjoint
+from losslang.ir.maps import spread
 from losslang.ir.nodes import Node
 from losslang.ir.ops import apply, const, index, iota, is_const, reduce
 from losslang.types import Axes, Axis, ordered
@@ -110,14 +112,6 @@ def _summed(part: Node, node: Node, arg: Node, rows: Rows) -> Node:
     return apply("mul", ops.sizes(absent, node), part) if absent else part
 
 
-def _spread(g: Node, axes: Axes) -> Node:
-    """A cotangent with every axis of its node, for what is not pointwise: windows and networks."""
-    for axis in axes:
-        if axis not in g.axes:
-            g = _where(apply("le", const(0), iota(axis)), g)
-    return g
-
-
 def _accumulate(cotangents: dict[Node, Node], node: Node, part: Node, rows: Rows) -> None:
     part = _shaped(part, node, rows)
     known = cotangents.get(node)
@@ -136,9 +130,9 @@ def backward(node: Node, g: Node, rows: Rows = NO_ROWS) -> tuple[Node | None, ..
         case ir.Stack():
             return tuple(index(g, {node.axis: const(place)}) for place in range(len(node.args)))
         case ir.Map():
-            return (_map_rule(node, _spread(g, node.axes)), *(None,) * (len(node.args) - 1))
+            return adjoint(node, spread(g, node.axes))
         case ir.Net():
-            g = _spread(g, node.axes)
+            g = spread(g, node.axes)
             return (ir.intern(ir.NetVjp, (node.args[0], g), node.args[0].axes, "real", node.spec, (node.tap,)),)
         case _:
             return (None,) * len(node.args)
@@ -312,12 +306,3 @@ def _index_rule(node: ir.Index, g: Node, rows: Rows) -> Node:
         hit = apply("and", hit, apply("eq", iota(axis), index(position, fresh)))
     masked = _where(hit, g)
     return reduce("sum", masked, [axis for axis in masked.axes if axis not in x.axes and axis not in rows])
-
-
-def _map_rule(node: ir.Map, g: Node) -> Node:
-    """A transpose takes derived axes back to their parents; that of a transpose is the map itself."""
-    if node.name.endswith("_t"):
-        parents = ordered({axis.parent for axis in node.over if axis.parent is not None})
-        return ops.map_along(node.name.removesuffix("_t"), (g, *node.args[1:]), parents, **dict(node.options))
-    derived = ordered({axis for axis in node.axes if axis.parent in node.over})
-    return ops.map_along(node.name + "_t", (g, *node.args[1:]), derived, **dict(node.options))

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from losslang.ir.netspec import NetSpec
 from losslang.types import Axes, Axis, DType, Kind
+
+Option: TypeAlias = str | float | int | bool
+"""What a map is told besides its operands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
@@ -110,11 +113,12 @@ class Stack(Node):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Map(Node):
-    """An operation of `ops.MAPS` along axes that gives other extents (``conv``, ``diff``)."""
+    """An operation of `maps.MAPS` that takes the axes ``over`` of its operands to the axes ``into``."""
 
     name: str
     over: Axes
-    options: tuple[tuple[str, str | int], ...]
+    into: Axes
+    options: tuple[tuple[str, Option], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -1,4 +1,4 @@
-"""The primitives: a table of elementwise operations, monoids and maps, and the constructors that keep normal forms.
+"""The primitives: a table of elementwise operations and monoids, and the constructors that keep normal forms.
 
 Normal forms that correctness hangs on live here, not in a pass: what a filter or a branch excludes yields no NaN,
 so ``(a if m else 0)*x`` is always built as ``(a*x if m else 0)``.
@@ -110,10 +110,6 @@ MONOIDS: dict[str, float] = {
     "all": 1.0,
     "argmax": 0.0,
 }
-
-# map -> names of its options
-# (a name with ``_t`` is the transpose: it takes the derived axes back to their parents)
-MAPS: dict[str, tuple[str, ...]] = {"conv": (), "conv_t": (), "diff": (), "diff_t": ()}
 
 
 LARGEST_WHOLE = 2**53
@@ -306,6 +302,11 @@ def _masked(node: Node) -> tuple[Node, Node] | None:
     if is_op(node, "where") and is_const(node.args[2], 0):
         return node.args[0], node.args[1]
     return None
+
+
+def zero(dtype: DType) -> Node:
+    """0 of a type."""
+    return const({"real": 0.0, "int": 0, "bool": False}[dtype])
 
 
 def _zero(*args: Node) -> Node:
@@ -645,18 +646,3 @@ def stack(axis: Axis, args: Iterable[Node]) -> Node:
         return table([item.value for item in items if isinstance(item, ir.Const)], axis)
     dtype: DType = "real" if any(arg.dtype == "real" for arg in items) else items[0].dtype
     return intern(ir.Stack, items, ordered({axis, *merge(items)}), dtype, axis)
-
-
-def map_along(name: str, args: Iterable[Node], over: Axes, **options: str | int) -> Node:
-    """An operation along axes that changes their extents; the result's axes are derived from them."""
-    operands = tuple(args)
-    result = {_mapped(name, axis, operands) if axis in over else axis for axis in operands[0].axes}
-    return intern(ir.Map, operands, ordered(result), "real", name, over, tuple(options.items()))
-
-
-def _mapped(name: str, axis: Axis, operands: tuple[Node, ...]) -> Axis:
-    if name.endswith("_t"):
-        assert axis.parent is not None
-        return axis.parent
-    width = f"_{len(operands[1].values)}" if len(operands) > 1 and isinstance(operands[1], ir.Table) else ""
-    return axis.derive(name + width)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from losslang.ir import maps, ops, twins
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import NetSpec
 from losslang.ir.nodes import Node
@@ -189,6 +190,8 @@ class Oracle:
     def _index(self, node: ir.Index) -> Array:
         x = node.args[0]
         shape = self.shape(node.axes)
+        if 0 in self.shape(x.axes):
+            return np.zeros(shape, dtype=self.values[x].dtype)  # every place is outside
         index: list[Array] = []
         positions = dict(zip(node.along, node.args[1:], strict=True))
         for axis in x.axes:
@@ -217,12 +220,14 @@ class Oracle:
         return _least(node, start, lambda x: float(at(x, node.function)), lambda x: at(x, node.gradient))
 
     def _map(self, node: ir.Map) -> Array:
-        x, *kernels = node.args
-        value = self.full(x)
-        kernel = self.values[kernels[0]] if kernels else np.array([-1.0, 1.0])
-        for place in self.places(node.over, x.axes):
-            value = _WINDOWS[node.name.removeprefix("diff").removeprefix("conv")](value, kernel, place)
-        return value
+        apart = maps.stands_apart(node.name)
+        axes = node.args[0].axes if apart else ops.merge(node.args)
+        args = [self.full(arg) if apart else self._full_at(arg, axes) for arg in node.args]
+        run = twins.Run(node, args, tuple(d for axis in node.over for d in self.places((axis,), axes)), self.shape)
+        return twins.TWINS[node.name](run)
+
+    def _full_at(self, node: Node, axes: Axes) -> Array:
+        return np.broadcast_to(self.align(node, axes), self.shape(axes))
 
 
 def _least(node: ir.Minimum, x: Array, function: Callable[[Array], float], gradient: Callable[[Array], Array]) -> Array:
@@ -255,22 +260,6 @@ def _onto_simplex(x: Array) -> Array:
     falling = np.sort(x)[::-1]
     excess = (np.cumsum(falling) - 1) / np.arange(1, len(x) + 1)
     return np.maximum(x - excess[np.count_nonzero(falling > excess) - 1], 0.0)
-
-
-def _correlate(x: Array, kernel: Array, place: int) -> Array:
-    """Every whole window along a dimension; none where the kernel is the longer one."""
-    if x.shape[place] < len(kernel):
-        return np.zeros((*x.shape[:place], 0, *x.shape[place + 1 :]))
-    return np.lib.stride_tricks.sliding_window_view(x, len(kernel), axis=place) @ kernel
-
-
-def _transposed(x: Array, kernel: Array, place: int) -> Array:
-    margins = [(0, 0)] * x.ndim
-    margins[place] = (len(kernel) - 1, len(kernel) - 1)
-    return _correlate(np.pad(x, margins), kernel[::-1], place)
-
-
-_WINDOWS: dict[str, Callable[[Array, Array, int], Array]] = {"": _correlate, "_t": _transposed}
 
 
 # ------------------------------------------------------------------------------------------ tables

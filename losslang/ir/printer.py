@@ -11,8 +11,8 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from losslang.ir import maps, ops
 from losslang.ir import nodes as ir
-from losslang.ir import ops
 from losslang.ir.netspec import ALIASES, TAPS, NetSpec
 from losslang.ir.nodes import Node, Objective
 from losslang.syntax import ast, printer
@@ -27,7 +27,7 @@ _BUILTIN = """
     lpips_heads lo hi center extent random vjp grad iterate loss pi inf none true false as if else and or not in
 """
 
-RESERVED = frozenset({*ops.OPS, *ops.MONOIDS, *ops.MAPS, *TAPS, *ALIASES, *_BUILTIN.split()})
+RESERVED = frozenset({*ops.OPS, *ops.MONOIDS, *maps.MAPS, *TAPS, *ALIASES, *_BUILTIN.split()})
 """Words that no line may be called."""
 
 
@@ -370,7 +370,9 @@ def _view(node: Node, text: _Text) -> _View:
         case ir.Index():
             return _index_view(node)
         case ir.Map():
-            return _View(node.args, lambda args: _window(node, args, text), "y")
+            return _View(
+                tuple(dict.fromkeys(node.args)), lambda args: _map(node, args, text), _MAP_HINTS.get(node.name, "y")
+            )
         case ir.Stack():
             return _View(node.args, lambda args: ast.ListOf(tuple(args)), "z")
         case ir.Size():
@@ -486,8 +488,23 @@ def _network(spec: NetSpec) -> ast.Expression:
             return _call(spec.name)
 
 
-def _window(node: ir.Map, args: Sequence[ast.Expression], text: _Text) -> ast.Expression:
-    return ast.Call(ast.Index(ast.Name(node.name), text.items(node.over)), tuple(map(ast.Argument, args)))
+_MAP_HINTS = {"sort": "sorted", "rank": "place", "cumsum": "running"}
+
+
+def _map(node: ir.Map, args: Sequence[ast.Expression], text: _Text) -> ast.Expression:
+    """``sort[j](x, by=key)``: what a map takes, then what it is told; a key that is the value itself is left out."""
+    by = maps.MAPS[node.name].by
+    written = dict(zip(dict.fromkeys(node.args), args, strict=True))
+    count = len(node.args) - len(by)
+    given = [ast.Argument(written[arg]) for arg in node.args[:count]]
+    keys = zip(by, node.args[count:], strict=True)
+    given += [ast.Argument(written[key], name) for name, key in keys if key is not node.args[0]]
+    given += [ast.Argument(_option(value), name) for name, value in node.options]
+    return ast.Call(ast.Index(ast.Name(node.name), text.items(node.over)), tuple(given))
+
+
+def _option(value: ir.Option) -> ast.Expression:
+    return ast.Name(value) if isinstance(value, str) else _number(value)
 
 
 def _index_view(node: ir.Index) -> _View:

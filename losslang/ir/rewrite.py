@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from losslang.ir import maps, ops
 from losslang.ir import nodes as ir
-from losslang.ir import ops
 from losslang.ir.nodes import Node, Objective, topological
 
 
@@ -23,7 +23,7 @@ def rebuild(node: Node, args: tuple[Node, ...]) -> Node:
         case ir.Stack():
             return ops.stack(node.axis, args)
         case ir.Map():
-            return ops.map_along(node.name, args, node.over, **dict(node.options))
+            return maps.rebuilt(node, args)
         case _:
             return ir.intern(type(node), args, node.axes, node.dtype, *ir.attributes(node))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from weakref import WeakSet
 
+from losslang.ir import maps, ops
 from losslang.ir import nodes as ir
-from losslang.ir import ops
 from losslang.ir.nodes import Node, Objective, topological
 
 
@@ -52,6 +52,8 @@ def _check(node: Node) -> None:
             assert node.axis in node.axes
             assert node.axis.size == len(node.args)
         case ir.Map():
-            assert node.name in ops.MAPS, node.name
+            assert node.name in maps.MAPS, node.name
+            assert set(node.over) <= {axis for arg in node.args for axis in arg.axes}, f"{node.name} along nothing"
+            assert set(node.into) <= set(node.axes), node.name
         case _:
             pass

@@ -14,6 +14,7 @@ from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.nodes import Node
 from losslang.lowering.emit import Emitter, Operand
+from losslang.lowering.maps import lower_map
 from losslang.runtime import functional, minimum
 from losslang.types import Axes, Axis
 
@@ -322,7 +323,7 @@ def _gather(emitter: Emitter, node: ir.Index, positions: dict[Axis, Node]) -> Op
             index.append(emitter.call(functional.within, place, emitter.extent(axis)))
             continue
         index += _grid(emitter, axis, node)
-    return emitter.call(operator.getitem, emitter.tensor(x), tuple(index))
+    return emitter.call(functional.elements, emitter.tensor(x), tuple(index))
 
 
 def _grid(emitter: Emitter, axis: Axis, node: ir.Index) -> list[Operand]:
@@ -346,24 +347,6 @@ def lower_stack(emitter: Emitter, node: ir.Stack) -> Operand:
 
 def _each(emitter: Emitter, value: fx.Node, count: int) -> list[fx.Node]:
     return [emitter.call(operator.getitem, value, place) for place in range(count)]
-
-
-def lower_map(emitter: Emitter, node: ir.Map) -> Operand:
-    """A window moved along axes."""
-    x = emitter.tensor(node.args[0])
-    dims = emitter.places(node.over, node.args[0].axes)
-    if node.name == "diff":
-        for dim in dims:
-            x = emitter.call(torch.diff, x, dim=dim)
-    elif node.name == "conv":
-        x = emitter.call(functional.convolve, x, emitter.tensor(node.args[1]), dims)
-    else:
-        values = [emitter.tensor(arg) for arg in node.args]
-        extents = [emitter.extent(axis.parent) for axis in node.over if axis.parent is not None]
-        transposed = functional.convolve_transposed if node.name == "conv_t" else functional.diff_transposed
-        x = emitter.call(transposed, *values, dims, extents)
-    emitter.anchor(x, node.axes)
-    return x
 
 
 def lower_net(emitter: Emitter, node: ir.Net) -> Operand:

@@ -49,7 +49,7 @@ def _above(objective: Objective, order: list[Node], filters: set[Node]) -> dict[
         if node not in above or node in filters:
             continue
         for place, arg in enumerate(node.args):
-            holds = set(_along(node, above[node]) if place == 0 else above[node])
+            holds = set(_along(node, above[node], place))
             holds |= {*_conjuncts(_filter(node))} if _is_filtered(node, place) else set()
             if ops.is_op(node, "and"):
                 holds |= {*_conjuncts(node.args[1 - place])}
@@ -70,9 +70,13 @@ def _is_filtered(node: Node, place: int) -> bool:
     return place == (0 if isinstance(node, ir.Reduce) else 1)
 
 
-def _along(node: Node, conditions: Iterable[Node]) -> Iterator[Node]:
-    """Conditions on the result of an indexing as conditions on what it indexes."""
-    if not isinstance(node, ir.Index):
+def _along(node: Node, conditions: Iterable[Node], place: int) -> Iterator[Node]:
+    """Conditions on a value as conditions on an operand: an indexing and a map move elements."""
+    if isinstance(node, ir.Map):
+        moved = {*node.over, *node.into}
+        yield from (condition for condition in conditions if not moved & set(condition.axes))
+        return
+    if not isinstance(node, ir.Index) or place:
         yield from conditions
         return
     positions = dict(zip(node.along, node.args[1:], strict=True))

@@ -22,6 +22,13 @@ def within(index: Tensor, count: int) -> Tensor:
     return index.clamp(0, count - 1)
 
 
+def elements(x: Tensor, places: tuple[Tensor, ...]) -> Tensor:
+    """The elements at some places; of nothing there are none, and whatever stands for them is left out."""
+    if x.numel() == 0:
+        return torch.zeros_like(sum(places, torch.zeros_like(places[0])), dtype=x.dtype)
+    return x[places]
+
+
 def largest(x: Tensor, dims: list[int]) -> Tensor:
     """The maximum over some dimensions; of nothing it is -inf."""
     if any(x.shape[dim] == 0 for dim in dims):
@@ -41,6 +48,53 @@ def product(x: Tensor, dims: Sequence[int]) -> Tensor:
     for dim in sorted(dims, reverse=True):
         x = torch.prod(x, dim)
     return x
+
+
+def joined(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """Some dimensions as one, at the end."""
+    count = len(dims)
+    moved = x.movedim(tuple(dims), tuple(range(x.dim() - count, x.dim())))
+    return moved.flatten(-count) if count else moved.unsqueeze(-1)
+
+
+def separated(flat: Tensor, like: Tensor, dims: Sequence[int]) -> Tensor:
+    """The inverse of `joined` for a value of the shape of ``like``."""
+    count = len(dims)
+    whole = flat.reshape(*flat.shape[:-1], *(like.shape[dim] for dim in dims))
+    return whole.movedim(tuple(range(like.dim() - count, like.dim())), tuple(dims))
+
+
+def ascending(key: Tensor, dims: Sequence[int]) -> Tensor:
+    """Places in ascending order of a key; equals in the order of their places, nan last."""
+    return torch.sort(joined(key.detach(), dims), dim=-1, stable=True).indices
+
+
+def inverse(order: Tensor) -> Tensor:
+    """The inverse of a permutation."""
+    places = torch.arange(order.shape[-1], device=order.device).expand(order.shape)
+    return torch.zeros_like(order).scatter(-1, order, places)
+
+
+def sort_by(x: Tensor, key: Tensor, dims: Sequence[int]) -> Tensor:
+    """Values in ascending order of a key; several dimensions count as one."""
+    return separated(torch.gather(joined(x, dims), -1, ascending(key, dims)), x, dims)
+
+
+def unsort_by(x: Tensor, key: Tensor, dims: Sequence[int]) -> Tensor:
+    """Sorted values back where their keys are."""
+    return separated(torch.gather(joined(x, dims), -1, inverse(ascending(key, dims))), x, dims)
+
+
+def rank(key: Tensor, dims: Sequence[int]) -> Tensor:
+    """The place of each element in ascending order."""
+    return separated(inverse(ascending(key, dims)), key, dims)
+
+
+def running_sum(x: Tensor, dims: Sequence[int], backwards: bool) -> Tensor:
+    """The sum of each element and those before it, or behind it."""
+    flat = joined(x, dims)
+    total = flat.flip(-1).cumsum(-1).flip(-1) if backwards else flat.cumsum(-1)
+    return separated(total, x, dims)
 
 
 def convolve(x: Tensor, window: Tensor, dims: Sequence[int]) -> Tensor:

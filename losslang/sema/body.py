@@ -89,7 +89,7 @@ def bind_value(binding: ast.Binding, scope: Scope) -> Value:
     if isinstance(binding.value, ast.ListOf):
         value = _stack(binding.value, names, scope)
     else:
-        value = scope.session.evaluate(binding.value, scope)
+        value = scope.naming([name for name in names if not name.startswith("...")], binding.value)
     if isinstance(value, Listed):
         return Listed(names[0], value.items)
     if isinstance(value, Auto):

@@ -111,7 +111,7 @@ def bracketed(
 ) -> Value:
     """``name[items if condition](argument)`` for a reduction or a map."""
     declare_ranges(items, scope)
-    value = scope.session.evaluate(argument, scope)
+    value = scope.naming([item.name for item in items if isinstance(item, ast.Name)], argument)
     return _over(name, items, condition, value, scope, span)
 
 
@@ -461,6 +461,7 @@ def take(x: Tensor, positions: dict[Axis, Tensor], scope: Scope) -> Tensor:
     ]
     domain += [condition for position in positions.values() for condition in position.domain]
     for axis, position in positions.items():
+        domain += [condition for condition in position.domain if condition not in domain]
         if _may_leave(position):
             inside = ops.apply("and", ops.apply("le", ops.const(0), position.node), _below(position.node, axis))
             domain += [Condition(part.node, True) for part in conditions(always(inside))]

@@ -8,8 +8,10 @@ from dataclasses import replace
 
 from losslang.diagnostics import LosslangError, error, renamed
 from losslang.ir import ops
+from losslang.ir.maps import map_along
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema import body, boxes, calls, networks, parameters
+from losslang.sema.along import BUILTINS, Bracketed
 from losslang.sema.binders import BINDERS, binder, is_binder
 from losslang.sema.brackets import MAPS, REDUCTIONS, bracket_axes, bracketed, indexed
 from losslang.sema.elementwise import FUNCTIONS, applied, combine, lift, operate, tensor
@@ -272,8 +274,8 @@ def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
         return SPECIAL[name](node, scope)
     if name in FUNCTIONS:
         return applied(name, _positional(node, scope, FUNCTIONS[name]), node.span)
-    known = [*FUNCTIONS, *SPECIAL, *REDUCTIONS, *scope.environment.names()]
-    if name in REDUCTIONS or name in MAPS:
+    known = [*FUNCTIONS, *SPECIAL, *REDUCTIONS, *BUILTINS, *scope.environment.names()]
+    if name in REDUCTIONS or name in MAPS or name in BUILTINS or name in WINDOWS:
         raise error(
             "LL0204",
             f"{name} names the axes it works on",
@@ -343,8 +345,8 @@ def _is_partial(definition: ast.Definition, node: ast.Call) -> bool:
 
 def _is_builtin_beside(name: str, scope: Scope) -> bool:
     """Whether a name that is called means a builtin although a tensor has the same name: tensors are not called."""
-    builtin = name in SPECIAL or name in FUNCTIONS or name in REDUCTIONS or name in MAPS or name in EXTENTS
-    return builtin and isinstance(scope.values[name], (Tensor, Static))
+    known = (SPECIAL, FUNCTIONS, REDUCTIONS, MAPS, BUILTINS, WINDOWS, EXTENTS)
+    return any(name in words for words in known) and isinstance(scope.values[name], (Tensor, Static))
 
 
 def _bracket_call(name: str, callee: ast.Index, node: ast.Call, scope: Scope) -> Value:
@@ -361,11 +363,13 @@ def _bracket_call(name: str, callee: ast.Index, node: ast.Call, scope: Scope) ->
         if len(node.arguments) != 1 or node.arguments[0].name is not None:
             raise error("LL0208", f"{name} takes one value", node.span)
         return bracketed(name, callee.items, callee.filter, node.arguments[0].value, scope, node.span)
+    if name in BUILTINS:
+        return BUILTINS[name](Bracketed(name, callee, node, scope))
     if name in WINDOWS:
         return _window(name, callee, node, scope)
     if name in EXTENTS:
         return _extent(name, callee, node, scope)
-    known = [*REDUCTIONS, *MAPS, *WINDOWS, *BINDERS, *scope.environment.names()]
+    known = [*REDUCTIONS, *MAPS, *BUILTINS, *WINDOWS, *BINDERS, *scope.environment.names()]
     raise error(
         "LL0201",
         f"there is no function '{name}[...]'",
@@ -615,7 +619,7 @@ def windowed(name: str, x: Tensor, kernel: list[Tensor], over: Axes, scope: Scop
             found=describe(x),
             hint=f"write {name[:-2]}[...](...), and grad for its derivative",
         )
-    node = ops.map_along(name, (x.node, *(k.node for k in kernel)), axes)
+    node = map_along(name, (x.node, *(k.node for k in kernel)), axes)
     if name.endswith("_t"):
         made = {axis: axis.parent for axis in axes if axis.parent is not None}
     else:

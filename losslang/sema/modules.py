@@ -189,8 +189,8 @@ class Environment:
 
     def advice(self, name: str, known: Iterable[str]) -> str | None:
         """What may be meant by a name that is nothing here, where ``known`` ones are something."""
-        near = did_you_mean(name, known)
         head, dot, rest = name.rpartition(".")
+        near = did_you_mean(name, [one for one in known if not dot or "." in one or one == rest])
         if not dot or near is not None:
             return near
         aliases = [link.use.alias for link in self.uses if link.use.alias is not None]

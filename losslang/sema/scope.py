@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, TypeVar
@@ -121,6 +121,8 @@ class Scope:
     """List axes of named elements: in the IR's own text, the terms."""
     sizes: dict[str, Extent] = field(default_factory=dict[str, Extent])
     """The extents that the call gives to axes of the definition."""
+    wanted: tuple[str, ...] = ()
+    """The axes that the left side of a binding names, or the bracket around: one of them may be made by the value."""
     implicit: Callable[[str], Tensor | None] | None = None
     """At the level of an objective: the input of a name."""
 
@@ -133,6 +135,14 @@ class Scope:
     def bind(self, name: str, value: Value) -> None:
         """Give a value its name."""
         self.values[name] = _marked(value) if self.session.marking else value
+
+    def naming(self, names: Sequence[str], expression: ast.Expression) -> Value:
+        """The value of an expression, where new axes get names."""
+        before, self.wanted = self.wanted, (*names, *self.wanted)
+        try:
+            return self.session.evaluate(expression, self)
+        finally:
+            self.wanted = before
 
     def sees(self, axis: Axis) -> bool:
         """Whether an axis can be named or indexed here."""

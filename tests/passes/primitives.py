@@ -28,6 +28,34 @@ PRIMITIVES: dict[str, str] = {
         ),
         ("filtered std", "x: real[i, j], m: bool[i, j]", "v = std[i, j if m](x)*var[i, j](x)", "v"),
         ("argmin", "x: real[i, j], m: bool[i, j]", "v = x[argmin[j](x)]*x[argmax[j if m](x)]", "v"),
+        # sorting and running sums
+        ("sort", "x, y: real[i, j]", "v = sort[j](x)*y + sort[i, j](y)", "v"),
+        ("sort by", "x, y: real[i, j], s: real[j]", "v = sort[j](x, by=y)*y + sort[i](s, by=x)*x", "v"),
+        ("sort a filter", "x, y: real[i, j], m: bool[i, j]", "v = sort[j if m](x)", "w[i] = sum[j](v*y)", "w"),
+        ("sort a row", "x, y: real[i, j], s: real[i]", "v = sort[j](s)*x + sort[j](s, by=x)*y", "v"),
+        ("sort the rest", "x, y: real[b, ...]", "v = sort[...](x)*y", "v"),
+        ("unsort", "x, y: real[i, j]", "v = unsort[j](x, by=y)*y + unsort[i, j](x^2, by=x)", "v"),
+        (
+            "rank",
+            "x: real[i, j], m: bool[i, j]",
+            "v = mean[j if rank[j](-x) < 2](x)",
+            "w = rank[i, j if m](x)*x",
+            "v + w",
+        ),
+        ("rank of a row", "x: real[i, j], s: real[i]", "v = rank[j](s)*x", "v"),
+        ("cumsum", "x, y: real[i, j]", "v = cumsum[j](x)*y + cumsum[i](x, reverse=true)*y", "v"),
+        (
+            "cumsum by",
+            "x, y: real[i, j], m: bool[i, j]",
+            "v = cumsum[i, j](x, by=-y)*y",
+            "w = cumsum[j if m](x, by=y)*x",
+            "v + w",
+        ),
+        ("cumsum of conditions", "x, y: real[i, j]", "v = cumsum[j](x > 0, by=y)*y + cumsum[j](y > 0)*x", "v"),
+        ("cumsum of a row", "x: real[i, j], s: real[i]", "v = cumsum[j](s)*x", "v"),
+        ("topk", "x, y: real[i, j]", "v[i, r] = topk[j](x, 2)", "w[i, r] = y[i, argtopk[j if j != i](x, 2)]", "v*w"),
+        ("sum of topk", "x: real[i, j]", "v[i] = sum[r](topk[j](x, 3)) + prod[q](topk[j if x > 0](x, 9))", "v"),
+        ("median", "x: real[i, j], m: bool[i, j]", "v = median[j](x) + median[i, j if m](x)", "v"),
     ]
 }
 """By name; those of a group stand together."""

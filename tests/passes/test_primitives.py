@@ -15,7 +15,7 @@ from losslang.ir.grad import gradients
 from losslang.ir.nodes import Node
 from losslang.ir.oracle import ELEMENTWISE, Oracle
 from losslang.sema.elaborate import Alone, value_of
-from losslang.sema.modules import LIBRARY_ONLY
+from losslang.sema.modules import LIBRARY_ONLY, environment
 from losslang.source import Source
 from losslang.syntax import ast, parser
 
@@ -140,3 +140,104 @@ def test_argmin() -> None:
 def test_a_place_is_on_one_axis(name: str, bracket: str) -> None:
     with pytest.raises(LosslangError, match="LL0302"):
         value(f"{name}[{bracket}](x)")
+
+
+# ------------------------------------------------------------------------------------------ sorting and running sums
+KEYS = np.array([[2.0, 1.0, 2.0], [0.0, -1.0, 0.0]])
+PAIR = "x, y: real[i, j]"
+
+
+def test_sort() -> None:
+    assert np.array_equal(value("sort[j](x)"), np.sort(X, 1))
+    assert np.array_equal(value("sort[i, j](x)").ravel(), np.sort(X.ravel()))
+    assert np.array_equal(value("sort[j](x, by=y)", PAIR, y=KEYS), X[[[0, 0, 0], [1, 1, 1]], [[1, 0, 2], [1, 0, 2]]])
+
+
+def test_what_a_filter_excludes_is_sorted_to_the_end_and_absent() -> None:
+    found = value("sort[j if x > 0](x)")
+    assert np.array_equal(found, [[0.5, 2.0, math.nan], [0.25, 3.0, math.nan]], equal_nan=True)
+    assert np.isclose(value("mean[j](sort[j if x > 0](x))")[0], 1.25)
+    infinite = np.array([[math.inf, 1.0, -1.0]])
+    assert np.array_equal(value("sort[j if x > 0](x)", x=infinite), [[1.0, math.inf, math.nan]], equal_nan=True)
+    assert np.array_equal(value("rank[j if x > 0](x)", x=infinite), [[1, 0, math.nan]], equal_nan=True)
+
+
+def test_nan_outside_a_filter_moves_nothing() -> None:
+    x = np.array([[math.nan, 2.0, 1.0]])
+    assert np.array_equal(value("sort[j if m](x)", "x: real[i, j], m: bool[i, j]", x=x, m=x == x)[0, :2], [1, 2])
+
+
+def test_unsort_is_the_inverse_of_sort() -> None:
+    assert np.array_equal(value("unsort[j](sort[j](x, by=y), by=y)", PAIR, y=KEYS), X)
+    assert np.array_equal(value("unsort[i, j](sort[i, j](x, by=y), by=y)", PAIR, y=KEYS), X)
+
+
+def test_rank_takes_the_first_of_equals() -> None:
+    assert np.array_equal(value("rank[j](y)", PAIR, y=KEYS), [[1, 0, 2], [1, 0, 2]])
+    assert np.array_equal(value("rank[i, j](y)", PAIR, y=KEYS), [[4, 3, 5], [1, 0, 2]])
+    assert np.array_equal(value("rank[j if y > 1](y)", PAIR, y=KEYS)[0], [0, math.nan, 1], equal_nan=True)
+
+
+def test_a_rank_is_a_filter() -> None:
+    """Online hard example mining: the mean of the k largest."""
+    x = np.array([3.0, 9.0, 1.0, 7.0])
+    assert value("mean[j if rank[j](-x) < 2](x)", "x: real[j]", x=x) == 8
+    assert np.array_equal(gradient("mean[j if rank[j](-x) < 2](x)", "x: real[j]", x=x), [0, 0.5, 0, 0.5])
+
+
+def test_a_rank_indexes_its_axis() -> None:
+    x = np.array([3.0, 9.0, 1.0])
+    assert np.array_equal(value("sort[j](x)[rank[j](x)]", "x: real[j]", x=x), x)
+
+
+def test_cumsum() -> None:
+    assert np.allclose(value("cumsum[j](x)"), np.cumsum(X, 1))
+    assert np.allclose(value("cumsum[i](x, reverse=true)"), np.cumsum(X[::-1], 0)[::-1])
+    assert np.array_equal(value("cumsum[j](x > 0)"), np.cumsum(X > 0, 1))
+    assert np.array_equal(value("cumsum[j if y > 1](x)", PAIR, y=KEYS)[0], [0.5, math.nan, 2.5], equal_nan=True)
+
+
+def test_cumsum_in_the_order_of_a_key() -> None:
+    assert np.array_equal(value("cumsum[j](x, by=y)", PAIR, y=KEYS)[0], [-0.75, -1.25, 1.25])
+    assert np.array_equal(value("cumsum[j](x, by=y, reverse=true)", PAIR, y=KEYS)[0], [2.5, 1.25, 2.0])
+    whole = value("cumsum[i, j](x, by=y)", PAIR, y=KEYS)
+    order = np.argsort(KEYS.ravel(), kind="stable")
+    assert np.allclose(whole.ravel()[order], np.cumsum(X.ravel()[order]))
+
+
+def test_topk() -> None:
+    assert np.array_equal(value("mean[r](topk[j](x, 2))"), [1.25, 1.625])
+    assert np.array_equal(value("sum[r](topk[j if x > 0](x, 9))"), [2.5, 3.25]), "of those that there are"
+    assert value("sum[r](topk[j if x > 9](x, 2))")[0] == 0
+    tied = np.array([[5.0, 7.0, 7.0, 1.0]])
+    assert np.array_equal(value("max[r if r == 0](argtopk[j](x, 3))", x=tied), [1]), "the first of equals"
+
+
+def test_argtopk_indexes_its_axis() -> None:
+    """The nearest others: labels of neighbours, and distances to them."""
+    x, k = np.array([0.0, 1.0, 5.0, 5.5]), np.array([7, 7, 9, 9])
+    text = (
+        "loss nearest(x: real[i], k: int[i]) -> [i, r]:\n"
+        "    d[i, j] = abs(x[i] - x[j])\n"
+        "    near[i, r] = argtopk[j if j != i](-d, 2)\n"
+        "    d[i, near] + 100*(k[near] != k[i])\n"
+    )
+    module = parser.parse_module(Source("t.loss", text))
+    found = value_of(ast.Name("nearest"), environment(module))
+    elements = Oracle({"x": x, "k": k}).evaluate([found.value.node, *found.inputs.values()])[0]
+    order = [axis.name for axis in found.value.node.axes]
+    rows = elements if order[0] == "i" else elements.T
+    assert np.array_equal(rows, [[1, 105], [1, 104], [0.5, 104], [0.5, 104.5]])
+
+
+def test_nothing_sorted_is_nothing() -> None:
+    empty = np.zeros((2, 0))
+    assert value("sort[j](x)", x=empty).shape == value("cumsum[j](x)", x=empty).shape == (2, 0)
+    assert np.array_equal(value("sum[r](topk[j](x, 2))", x=empty), [0, 0])
+    assert np.array_equal(value("median[j](x)", x=empty), [0, 0])
+
+
+def test_median() -> None:
+    assert np.allclose(value("median[j](x)"), np.median(X, 1))
+    assert np.isclose(value("median[i, j](x)"), np.median(X))
+    assert np.isclose(value("median[i, j if x > 0](x)"), np.median(X[X > 0]))

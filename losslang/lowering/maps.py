@@ -1,0 +1,90 @@
+"""How each map of ``ir/maps.py`` becomes torch."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+
+import torch
+from torch import fx
+
+from losslang.ir import maps, ops
+from losslang.ir import nodes as ir
+from losslang.lowering.emit import Emitter, Operand
+from losslang.runtime import functional
+from losslang.types import Axes
+
+Rule = Callable[[Emitter, ir.Map], fx.Node]
+
+
+def lower_map(emitter: Emitter, node: ir.Map) -> Operand:
+    """A map; what it makes can be measured on it."""
+    value = RULES[node.name](emitter, node)
+    emitter.anchor(value, node.axes)
+    return value
+
+
+def _axes(node: ir.Map) -> Axes:
+    """The axes of the operands as the function gets them."""
+    return node.args[0].axes if maps.stands_apart(node.name) else ops.merge(node.args)
+
+
+def _dims(emitter: Emitter, node: ir.Map) -> list[int]:
+    """The dimensions of the axes that a map consumes, in the order in which it names them."""
+    axes = _axes(node)
+    return [dim for axis in node.over for dim in emitter.places((axis,), axes)]
+
+
+def _aligned(emitter: Emitter, node: ir.Map) -> list[fx.Node]:
+    """The operands, each expanded to the axes that any of them has."""
+    axes = _axes(node)
+    values = [emitter.align_value(emitter.tensor(arg), arg.axes, axes) for arg in node.args]
+    if all(arg.axes == axes for arg in node.args):
+        return values
+    expanded = emitter.call(torch.broadcast_tensors, *values)
+    return [emitter.call(operator.getitem, expanded, place) for place in range(len(values))]
+
+
+# ------------------------------------------------------------------------------------------ along axes that stay
+def _ordered(function: Callable[..., torch.Tensor]) -> Rule:
+    return lambda emitter, node: emitter.call(function, *_aligned(emitter, node), _dims(emitter, node))
+
+
+def _cumsum(emitter: Emitter, node: ir.Map) -> fx.Node:
+    backwards = bool(dict(node.options).get("reverse", False))
+    return emitter.call(functional.running_sum, emitter.tensor(node.args[0]), _dims(emitter, node), backwards)
+
+
+# ------------------------------------------------------------------------------------------ windows
+def _diff(emitter: Emitter, node: ir.Map) -> fx.Node:
+    x = emitter.tensor(node.args[0])
+    for dim in _dims(emitter, node):
+        x = emitter.call(torch.diff, x, dim=dim)
+    return x
+
+
+def _conv(emitter: Emitter, node: ir.Map) -> fx.Node:
+    x, window = map(emitter.tensor, node.args)
+    return emitter.call(functional.convolve, x, window, _dims(emitter, node))
+
+
+def _transposed(function: Callable[..., torch.Tensor]) -> Rule:
+    """A map back to the axes that it came from, whose extents it has to be told."""
+
+    def lower(emitter: Emitter, node: ir.Map) -> fx.Node:
+        extents = [emitter.extent(axis) for axis in node.into]
+        return emitter.call(function, *map(emitter.tensor, node.args), _dims(emitter, node), extents)
+
+    return lower
+
+
+RULES: dict[str, Rule] = {
+    "sort": _ordered(functional.sort_by),
+    "unsort": _ordered(functional.unsort_by),
+    "rank": _ordered(functional.rank),
+    "cumsum": _cumsum,
+    "conv": _conv,
+    "conv_t": _transposed(functional.convolve_transposed),
+    "diff": _diff,
+    "diff_t": _transposed(functional.diff_transposed),
+}

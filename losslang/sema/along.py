@@ -1,0 +1,317 @@
+"""Builtins that name axes and are no reduction: sorting, running sums, windows.
+
+A builtin is a function of its call; the table `BUILTINS` at the end is what the language knows by name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from losslang.diagnostics import LosslangError, did_you_mean, error
+from losslang.ir import nodes as ir
+from losslang.ir import ops
+from losslang.ir.maps import map_along, spread
+from losslang.ir.nodes import Node
+from losslang.sema.brackets import (
+    MAX_RANGE,
+    always,
+    bracket_axes,
+    conditions,
+    conjunction,
+    evaluated_filter,
+    split_domain,
+    take,
+)
+from losslang.sema.elementwise import combine, lift, tensor
+from losslang.sema.scope import Scope
+from losslang.sema.values import Condition, Static, Tensor, Value, axes_text, describe, merge_orders
+from losslang.source import Span
+from losslang.syntax import ast
+from losslang.types import INT, Axes, Axis
+
+
+@dataclass(frozen=True)
+class Bracketed:
+    """A call ``name[items if condition](...)`` of a builtin."""
+
+    name: str
+    callee: ast.Index
+    node: ast.Call
+    scope: Scope
+
+    @property
+    def span(self) -> Span:
+        """Where the call stands."""
+        return self.node.span
+
+    # ------------------------------------------------------------------------------------- arguments
+    def arguments(self, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Value]:
+        """The arguments by name: in order, or named.
+
+        Raises:
+            LosslangError: LL0202 (no such parameter), LL0205, LL0207, LL0208.
+        """
+        names = [*needed, *optional]
+        given: dict[str, Value] = {}
+        free = iter(names)
+        for argument in self.node.arguments:
+            name = argument.name if argument.name is not None else next((n for n in free if n not in given), None)
+            if name is None:
+                raise self._wrong("LL0208", f"{self.name} takes no more arguments", argument.span, names)
+            if name not in names:
+                raise self._wrong("LL0202", f"{self.name} has no parameter '{name}'", argument.span, names, name)
+            if name in given:
+                raise self._wrong("LL0205", f"'{name}' is given twice", argument.span, names)
+            given[name] = self._value(name, argument.value)
+        missing = [name for name in needed if name not in given]
+        if missing:
+            raise self._wrong("LL0207", f"{self.name} needs '{missing[0]}'", self.span, names)
+        return given
+
+    def _value(self, name: str, expression: ast.Expression) -> Value:
+        """An argument; the words of a choice are names of their own."""
+        if name in CHOICES and isinstance(expression, ast.Name) and expression.name not in self.scope.values:
+            return Static(expression.name)
+        return self.scope.session.evaluate(expression, self.scope)
+
+    def _wrong(
+        self, code: str, message: str, span: Span, names: Sequence[str], found: str | None = None
+    ) -> LosslangError:
+        usage = f"{self.name}[axis]({', '.join(names)})"
+        near = did_you_mean(found, names) if found is not None else None
+        return error(code, message, span, expected=", ".join(names), found=found, hint=near or f"write {usage}")
+
+    def one(self, value: Value, action: Callable[[Tensor], Value]) -> Value:
+        """Apply to a tensor, or to each element of a list."""
+        return lift([value], lambda single: action(tensor(single[0], self.span)), self.span)
+
+    def number(self, value: Value, name: str, low: int = 1, high: int = 2**31) -> int:
+        """An argument that is a whole number when the objective is compiled."""
+        known = value.value if isinstance(value, Static) else None
+        if not isinstance(known, int) or isinstance(known, bool) or not low <= known <= high:
+            raise error(
+                "LL0305" if isinstance(known, int) else "LL0307",
+                f"{name} of {self.name} is a whole number",
+                self.span,
+                expected=f"{low} to {high}, known when the objective is compiled",
+                found=describe(value),
+                hint=f"write it out: {name}={max(low, 1)}",
+            )
+        return known
+
+    # ------------------------------------------------------------------------------------- axes and filters
+    def axes(self, order: Axes) -> Axes:
+        """The axes that the bracket names, for a value with this order."""
+        return bracket_axes(self.callee.items, order, self.scope)
+
+    def one_axis(self, x: Tensor) -> Axis:
+        """The single axis that the bracket names."""
+        axes = self.axes(x.order)
+        if len(axes) != 1 or axes[0].rest or axes[0] not in x.order:
+            raise error(
+                "LL0302",
+                f"{self.name} works along one axis",
+                self.span,
+                expected=f"one axis of the value: {self.name}[i](x)",
+                found=axes_text(axes) or "no axis",
+                hint=f"the value has the axes {axes_text(x.order) or 'of a number: none'}",
+            )
+        return axes[0]
+
+    def new_axis(self, order: Axes, size: int) -> Axis:
+        """An axis of known extent, under the first name on the left of the binding that the value does not have."""
+        names = [name for name in self.scope.wanted if not self._names(name, order)]
+        if not names:
+            raise error(
+                "LL0302",
+                f"{self.name} makes a new axis, and nothing names it",
+                self.span,
+                expected=f"a binding: near[i, r] = {self.name}[j](...)",
+                hint="the new axis stands on the left, beside those of the value",
+            )
+        known = self.scope.axes.get(names[0])
+        if known is None:
+            return self.scope.stacked(names[0], size)
+        if len(known) != 1 or known[0].root.size != size:
+            raise error(
+                "LL0302",
+                f"'{names[0]}' is another axis already",
+                self.span,
+                expected=f"a new name, or an axis of {size} elements",
+                found=f"{names[0]}" + (f" of {known[0].root.size}" if known[0].root.size else ""),
+                hint=f"call it {names[0]}2",
+            )
+        return known[0]
+
+    def _names(self, name: str, order: Axes) -> bool:
+        """Whether a name means an axis of a value."""
+        own = {axis.name for axis in order} | {self.scope.name_of(axis) for axis in order}
+        return name in own or bool(set(self.scope.axes.get(name, ())) & set(order))
+
+    def filtered(self, *tensors: Tensor) -> tuple[Axes, Node | None, tuple[Condition, ...], tuple[Condition, ...]]:
+        """The axes of the bracket, which elements along them exist, and the conditions: theirs and the others."""
+        where = None if self.callee.filter is None else evaluated_filter(self.callee.filter, self.scope)
+        orders = [x.order for x in tensors] + ([] if where is None else [where.order])
+        over = self.axes(merge_orders(orders))
+        inner, outer = split_domain(combine(tensors, self.span), over)
+        if where is not None:
+            inner = (*inner, *(c for c in conditions(where.node) if c not in inner))
+        return over, conjunction([condition.node for condition in inner]), inner, outer
+
+
+CHOICES: Mapping[str, tuple[str, ...]] = {}
+"""Parameters whose arguments are words."""
+
+
+# ------------------------------------------------------------------------------------------ sorting
+def _key(by: Tensor, mask: Node | None, over: Axes) -> Node:
+    """What decides the order: elements that do not exist come last, where numpy and torch put nan."""
+    key = spread(ops.apply("real", by.node), over)
+    return key if mask is None else ops.apply("where", mask, key, ops.const(math.nan))
+
+
+def _sort(call: Bracketed) -> Value:
+    """``sort[i](x)``, ``sort[i](x, by=key)``: ascending; equals stay in order, what a filter excludes comes last."""
+    given = call.arguments(["x"], ["by"])
+    return lift([given["x"], given.get("by", given["x"])], lambda pair: _sorted(call, *pair), call.span)
+
+
+def _sorted(call: Bracketed, value: Value, by: Value) -> Tensor:
+    x, key = tensor(value, call.span), tensor(by, call.span)
+    over, mask, inner, outer = call.filtered(x, key)
+    places = _key(key, mask, over)
+    node = map_along("sort", (spread(x.node, over), places), over)
+    domain = outer
+    if mask is not None:
+        exists = map_along("sort", (spread(mask, over), places), over)
+        domain = (*outer, Condition(exists, all(condition.mask for condition in inner)))
+    return Tensor(node, merge_orders([x.order, key.order]), domain, x.kind, x.bound)
+
+
+def _unsort(call: Bracketed) -> Value:
+    """``unsort[i](x, by=key)``: sorted values back where their keys are, the inverse of ``sort``."""
+    given = call.arguments(["x", "by"])
+
+    def unsorted(pair: list[Value]) -> Tensor:
+        x, key = (tensor(value, call.span) for value in pair)
+        over, mask, inner, outer = call.filtered(key)
+        kept = replace(x, domain=split_domain(x.domain, over)[1])
+        outer = combine([kept, replace(key, domain=outer)], call.span)
+        node = map_along("unsort", (spread(x.node, over), _key(key, mask, over)), over)
+        return Tensor(node, merge_orders([x.order, key.order]), (*outer, *inner), x.kind, x.bound)
+
+    return lift([given["x"], given["by"]], unsorted, call.span)
+
+
+def _rank(call: Bracketed) -> Value:
+    """``rank[i](x)``: the place of each element in ascending order, from 0; equals in order."""
+
+    def ranked(x: Tensor) -> Tensor:
+        over, mask, inner, outer = call.filtered(x)
+        node = map_along("rank", (_key(x, mask, over),), over)
+        bound = over[0] if len(over) == 1 and not over[0].rest else None
+        return Tensor(node, merge_orders([x.order, over]), (*outer, *inner), INT, bound)
+
+    return call.one(call.arguments(["x"])["x"], ranked)
+
+
+def _cumsum(call: Bracketed) -> Value:
+    """``cumsum[i](x)``, ``cumsum[i](x, by=key)``: each element and those before it, maybe in a key's order."""
+    given = call.arguments(["x"], ["by", "reverse"])
+    backwards = given.get("reverse", Static(False))
+    if not isinstance(backwards, Static) or not isinstance(backwards.value, bool):
+        raise error(
+            "LL0307",
+            "reverse= is true or false",
+            call.span,
+            expected="true or false",
+            found=describe(backwards),
+            hint="reverse=true sums from the other end",
+        )
+    reverse = backwards.value
+    operands = [given[name] for name in ("x", "by") if name in given]
+    return lift(operands, lambda single: _summed(call, reverse, *single), call.span)
+
+
+def _summed(call: Bracketed, reverse: bool, value: Value, by: Value | None = None) -> Tensor:
+    x = tensor(value, call.span)
+    key = None if by is None else tensor(by, call.span)
+    over, mask, inner, outer = call.filtered(x, *([] if key is None else [key]))
+    if key is None and (len(over) != 1 or over[0].rest) and not _is_sorted(x.node, over):
+        raise error(
+            "LL0302",
+            "a running sum over several axes needs an order",
+            call.span,
+            expected=f"one axis, or by=key: {call.name}{axes_text(over)}(x, by=-score)",
+            found=axes_text(over) or "no axis",
+            hint="by= says in which order the elements are summed",
+        )
+    summand = x.node if x.node.dtype != "bool" else ops.apply("where", x.node, ops.const(1), ops.const(0))
+    if mask is not None:
+        summand = ops.apply("where", mask, summand, ops.zero(summand.dtype))
+    node = spread(summand, over)
+    order = x.order if key is None else merge_orders([x.order, key.order])
+    places = None if key is None else spread(ops.apply("real", key.node), over)
+    if places is not None:
+        node = map_along("sort", (node, places), over)
+    node = map_along("cumsum", (node,), over, reverse=reverse)
+    if places is not None:
+        node = map_along("unsort", (node, places), over)
+    return Tensor(node, merge_orders([order, over]), (*outer, *inner))
+
+
+def _is_sorted(x: Node, over: Axes) -> bool:
+    """Whether a value has an order along some axes together."""
+    return isinstance(x, ir.Map) and x.name == "sort" and set(x.over) == set(over)
+
+
+def _topk(call: Bracketed) -> Value:
+    """``topk[j](x, k)``: the k largest, the largest first, along a new axis that the left side of a binding names."""
+    return _largest(call, places=False)
+
+
+def _argtopk(call: Bracketed) -> Value:
+    """``argtopk[j if c](x, k)``: where the k largest are, an integer that indexes j."""
+    return _largest(call, places=True)
+
+
+def _largest(call: Bracketed, places: bool) -> Value:
+    given = call.arguments(["x", "k"])
+    count = call.number(given["k"], "k", high=MAX_RANGE)
+
+    def chosen(value: Tensor) -> Tensor:
+        axis = call.one_axis(value)
+        _, mask, _, outer = call.filtered(value)
+        if axis.root.size is not None and count > axis.root.size:
+            raise error(
+                "LL0305",
+                f"axis '{call.scope.name_of(axis)}' has {axis.root.size} elements",
+                call.span,
+                expected=f"k up to {axis.root.size}",
+                found=str(count),
+                hint="what does not exist cannot be among the largest",
+            )
+        x = spread(value.node, (axis,))
+        key = _key(replace(value, node=ops.apply("neg", ops.apply("real", x))), mask, (axis,))
+        node = map_along("sort", (ops.iota(axis) if places else x, key), (axis,))
+        fresh = call.new_axis(value.order, count)
+        ordered = Tensor(node, value.order, outer, INT if places else value.kind, axis.root if places else value.bound)
+        found = take(ordered, {axis: Tensor(ops.iota(fresh), (fresh,), kind=INT)}, call.scope)
+        existing = ops.size(axis, x) if mask is None else ops.reduce("sum", mask, (axis,))
+        missing = conditions(always(ops.apply("lt", ops.iota(fresh), existing)))
+        domain = (*found.domain, *(Condition(condition.node, True) for condition in missing))
+        return replace(found, domain=domain, bound=ordered.bound)
+
+    return call.one(given["x"], chosen)
+
+
+BUILTINS: dict[str, Callable[[Bracketed], Value]] = {
+    "sort": _sort,
+    "unsort": _unsort,
+    "rank": _rank,
+    "cumsum": _cumsum,
+    "topk": _topk,
+    "argtopk": _argtopk,
+}
