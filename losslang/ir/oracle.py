@@ -135,7 +135,7 @@ class Oracle:
             case ir.Op():
                 args = [self.align(arg, node.axes) for arg in node.args]
                 if node.name == "div" and node.args[1].dtype == "int" and not node.args[1].axes:
-                    args[1] = np.maximum(args[1], 1)  # a count: the mean of nothing is 0
+                    args[1] = np.where(args[1] == 0, 1, args[1])  # a count: the mean of nothing is 0
                 return ELEMENTWISE[node.name](*args)
             case ir.Reduce():
                 return self._reduce(node)

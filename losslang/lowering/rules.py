@@ -69,7 +69,7 @@ def lower_op(emitter: Emitter, node: ir.Op) -> Operand:
     args = [emitter.align(arg, node.axes) for arg in node.args]
     count = node.args[-1]
     if node.name == "div" and count.dtype == "int" and count in emitter.scalars and isinstance(args[1], fx.Node):
-        args[1] = emitter.call(torch.sym_max, args[1], 1)  # the mean of nothing is 0
+        args[1] = _nonzero(emitter, count, args[1])  # the mean of nothing is 0
     if node in emitter.scalars:
         return _SCALARS[node.name](emitter, args)
     if node.name == "polygamma":
@@ -84,6 +84,15 @@ def lower_op(emitter: Emitter, node: ir.Op) -> Operand:
     elif node.dtype == "real" and node.name in _ARITHMETIC:
         args = _in_working_precision(emitter, args, node)
     return OPERATIONS[node.name](emitter, *args)
+
+
+def _nonzero(emitter: Emitter, count: Node, value: Operand) -> Operand:
+    """An extent, or 1 in place of 0; what is subtracted from one may be below 0 too."""
+    if all(isinstance(n, (ir.Size, ir.Const)) or ops.is_op(n, "mul") for n in ir.topological([count])):
+        return emitter.call(torch.sym_max, value, 1)
+    square = emitter.call(operator.mul, value, value)
+    zero = emitter.call(torch.sym_max, emitter.call(operator.sub, 1, square), 0)
+    return emitter.call(operator.add, value, zero)
 
 
 def _working(emitter: Emitter, value: Operand, arg: Node, node: ir.Op) -> Operand:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from losslang.diagnostics import LosslangError, error
 from losslang.ir import ops
-from losslang.ir.nodes import Const, Node
+from losslang.ir.nodes import Const, Iota, Node
 from losslang.sema.losses import combined
 from losslang.sema.values import (
     Auto,
@@ -25,7 +25,7 @@ from losslang.sema.values import (
     scalar,
 )
 from losslang.source import Span
-from losslang.types import BOOL, INT, REAL, Kind
+from losslang.types import BOOL, INT, REAL, Axes, Kind
 
 FUNCTIONS: dict[str, int] = {
     "exp": 1,
@@ -144,10 +144,19 @@ def operate(name: str, values: Sequence[Value], span: Span) -> Value:
         tensors = [tensor(value, span) for value in single]
         node = ops.apply(name, *(t.node for t in tensors))
         kind = _kind(name, node)
-        order = merge_orders([t.order for t in tensors])
-        return Tensor(node, order, combine(tensors, span), kind, rows=_rows(name, tensors, span))
+        return Tensor(node, _order(name, tensors), combine(tensors, span), kind, rows=_rows(name, tensors, span))
 
     return lift(values, apply, span)
+
+
+def _order(name: str, tensors: Sequence[Tensor]) -> Axes:
+    """The axes of a combination as written: values say their order, conditions and index variables only add to it.
+
+    In ``x - m if c == labels else x`` that is the order of x; ``c == labels`` alone has the class after the rows.
+    """
+    values = tensors[1:] if name == "where" else [t for t in tensors if not isinstance(t.node, Iota)]
+    rest = [t for t in tensors if all(t is not value for value in values)]
+    return merge_orders([t.order for t in (*values, *rest)])
 
 
 def applied(name: str, values: Sequence[Value], span: Span) -> Value:

@@ -185,7 +185,8 @@ class Inputs:
                 if alone and row is None and value.name not in {*self.fixed, *self.found}:
                     raise self._no_axes(value, definition, name)
                 self.collect(value, Wanted(kind, row, None, definition.name, name, weak=True))
-        if wanted is not None and wanted.row is not None and definition.result is not None:
+        ordered = not isinstance(call.callee, ast.Index)  # unit[c](x) has its axes in the order of x
+        if wanted is not None and wanted.row is not None and definition.result is not None and ordered:
             row = [*lead, *_row(definition.result.axes, variables, {})]
             with suppress(MismatchError):
                 unify(row, wanted.row)
@@ -309,12 +310,14 @@ class Inputs:
             other = None  # a number for a tensor is the same along all of its axes
         if name in self.fixed and wanted.passes and other is not None:
             other = [Rest(), *other[1:]]
+        if name in self.fixed and row is not None and other is not None:
+            row, other = _unshared(row, other)
         if kind is not None and row is not None and other is not None and not (name in self.fixed and wanted.weak):
             try:
                 unify(row, other)
             except MismatchError:
                 raise self._conflict(name, known, wanted, span) from None
-        merged = replace(known.wanted, row=row if row is not None else wanted.row)
+        merged = replace(known.wanted, row=known.wanted.row if known.wanted.row is not None else wanted.row)
         if kind is not None and name not in self.fixed:
             merged = replace(merged, kind=kind)
         if merged.bound is None and wanted.kind.name == "label":
@@ -572,6 +575,13 @@ def unify(first: Row, second: Row) -> None:
         _overlap(b, a)
     else:
         raise MismatchError
+
+
+def _unshared(first: Row, second: Row) -> tuple[Row, Row]:
+    """Two rows without the axes that are in both already: at a call, axes that are known match by identity."""
+    a, b = _expanded(first), _expanded(second)
+    shared = [element for element in a if isinstance(element, Var) and element in b]
+    return [e for e in a if e not in shared], [e for e in b if e not in shared]
 
 
 def _overlap(a: Row, b: Row) -> None:

@@ -49,6 +49,12 @@ def test_empty_sets(monoid: str, value: float, over: tuple[Axis, ...]) -> None:
     assert np.all(empty == value)
 
 
+def test_a_divisor_that_is_no_count_keeps_its_sign() -> None:
+    x = ops.apply("mul", ops.const(2.0), ops.iota(Axis("i", 2)))
+    (value,) = Oracle({}).evaluate([ops.apply("div", x, ops.const(-1))])
+    assert value.tolist() == [0, -2]
+
+
 def test_empty_sets_of_conditions() -> None:
     assert np.all(evaluate(ops.mean(X, (J,), M)) == 0)
     assert np.all(evaluate(reduce("sum", M, (J,))) == 0)

@@ -67,6 +67,14 @@ def test_a_declared_number_is_the_same_along_every_axis() -> None:
     assert total(text, x=torch.tensor([[1.0, 3.0]]), y=torch.tensor(2.0)) == 1
 
 
+def test_a_divisor_made_of_extents_keeps_its_sign() -> None:
+    text = "objective main(x: real[b, d]):\n    mse({}, x)\n"
+    x = torch.tensor([[-2.0, -2.0, -2.0]])
+    assert total(text.format("(0*x + 4)/(1 - size(d))"), x=x) == 0
+    assert total(text.format("(0*x + 2)/(1 - 2)"), x=x) == 0
+    assert total(text.format("x/(size(b) - 1)"), x=x) == 0, "where it is 0 it counts as 1"
+
+
 def test_a_pick_has_axes_of_its_own() -> None:
     text = "objective main(x: real[b, m=4], y: real[b, k=2]):\n    z[b, k] = pick(x, m=k + 1)\n    l1(z, y)\n"
     assert total(text, x=torch.tensor([[0.0, 1.0, 2.0, 3.0]]), y=torch.tensor([[1.0, 0.0]])) == 1
@@ -75,6 +83,14 @@ def test_a_pick_has_axes_of_its_own() -> None:
 def test_the_lesser_of_an_index_and_a_number_is_an_index() -> None:
     text = "objective main(x: real[b, m=2], y: real[b, k=3]):\n    z[b, k] = pick(x, m=min(k, 1))\n    l1(z, y)\n"
     assert total(text, x=torch.tensor([[1.0, 2.0]]), y=torch.tensor([[1.0, 2.0, 2.0]])) == 0
+
+
+def test_a_condition_on_a_variable_does_not_order_the_axes_of_a_value() -> None:
+    body = "ce(x - 1 if c == y else x, y) + ce(2 if c == y else 0*x, y)"
+    text = f"objective main(x: logit[b, c], y: label[b] < c):\n    {body}\n"
+    x = torch.zeros(3, 2)
+    wanted = math.log1p(math.exp(1)) + math.log1p(math.exp(-2))
+    assert total(text, x=x, y=torch.tensor([0, 1, 1])) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("factor", ["t/1000", "t*0.001", "0.1^t", "mean[b](t > 1)"])
