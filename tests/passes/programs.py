@@ -74,7 +74,9 @@ def random_inputs(of: Objective, seed: int = 0) -> dict[str, Array]:
     """Inputs at a generic point: no ties, no zeros, valid labels."""
     rng = np.random.default_rng(seed)
     extents: dict[Axis, tuple[int, ...]] = {}
-    small = any(isinstance(node, ir.Net) for node in ir.topological(of.roots()))
+    nodes = ir.topological(of.roots())
+    small = any(isinstance(node, ir.Net) for node in nodes)
+    positive = {arg for node in nodes if ops.is_op(node, "log") for arg in node.args}
 
     def extent(axis: Axis) -> tuple[int, ...]:
         name = axis.name.partition("_")[0]
@@ -100,8 +102,10 @@ def random_inputs(of: Objective, seed: int = 0) -> dict[str, Array]:
             case "image":
                 low, high = node.kind.range or (0.0, 1.0)
                 return rng.uniform(low, high, shape)
+            case _ if node in positive or not shape:
+                return rng.uniform(0.5, 1.5, shape)
             case _:
-                return rng.normal(size=shape) if shape else rng.uniform(0.5, 1.5, ())
+                return rng.normal(size=shape)
 
     return {node.name: value(node) for node in of.inputs}
 
