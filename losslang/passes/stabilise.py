@@ -190,12 +190,13 @@ def _safe(node: Node) -> Node | None:
 
 
 def _is_safe(x: Node) -> bool:
-    """Whether zero is replaced by one already."""
-    return (
-        isinstance(x, ir.Const)
-        or (is_op(x, "where") and is_op(x.args[0], "ne") and is_const(x.args[2], 1))
-        or (is_op(x, "where") and is_op(x.args[0], "eq") and is_const(x.args[1], 1))
-    )
+    """Whether zero is replaced by one already: ``x if x != 0 else 1``."""
+    match x:
+        case ir.Op(name="where", args=(ir.Op(name="ne" | "eq" as name, args=operands), then, otherwise)):
+            value, other = (then, otherwise) if name == "ne" else (otherwise, then)
+            return is_const(other, 1) and value in operands and any(is_const(operand, 0) for operand in operands)
+        case _:
+            return isinstance(x, ir.Const)
 
 
 def _positive(x: Node) -> bool:

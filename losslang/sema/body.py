@@ -24,8 +24,7 @@ def evaluate_body(definition: ast.Definition, scope: Scope, *, rows: bool) -> Va
     for binding in definition.bindings:
         scope.bind(binding.name, bind_value(binding, scope))
     value = scope.session.evaluate(definition.value, scope)
-    if definition.result is not None:
-        value = lift([value], lambda single: _result(single[0], definition, scope), definition.value.span)
+    value = lift([value], lambda single: _result(single[0], definition, scope), definition.value.span)
     normaliser = None
     if definition.normaliser is not None:
         normaliser = tensor(scope.session.evaluate(definition.normaliser, scope), definition.normaliser.span)
@@ -115,15 +114,9 @@ def _learned(binding: ast.Binding, value: Auto, names: Sequence[str], scope: Sco
 def _declared_order(names: Sequence[str], x: Tensor, scope: Scope, span: Span) -> Axes:
     """The axes on the left come first, in their order; those not named there follow."""
     declared = _declared(names, x, scope, span)
+    through = tuple(axis for axis in x.order if not scope.sees(axis) and axis not in declared)
     unnamed = tuple(axis for axis in scope.visible(x.order) if axis not in declared)
-    return _in_place((*declared, *unnamed), x, scope)
-
-
-def _in_place(own: Axes, x: Tensor, scope: Scope) -> Axes:
-    """A value's axes with its own ones in another order; what passes through keeps its place among them."""
-    waiting = list(own)
-    order = [waiting.pop(0) if axis in own or scope.sees(axis) else axis for axis in x.order]
-    return (*order, *waiting)
+    return (*through, *declared, *unnamed)
 
 
 def _declared(names: Sequence[str], x: Tensor, scope: Scope, span: Span) -> Axes:
@@ -169,7 +162,11 @@ def _stack(node: ast.ListOf, names: Sequence[str], scope: Scope) -> Value:
 
 
 def _result(value: Value, definition: ast.Definition, scope: Scope) -> Value:
-    assert definition.result is not None
+    """The value of a definition with the axes and the filter of its result."""
+    if definition.result is None:
+        if isinstance(value, Tensor):
+            value = replace(value, order=_placed(scope.visible(value.order), value, scope))
+        return value
     x = tensor(value, definition.value.span)
     declared: list[Axis] = []
     consumed = {name for v in scope.values.values() if isinstance(v, AxisSet) for name in v.names}
@@ -190,10 +187,25 @@ def _result(value: Value, definition: ast.Definition, scope: Scope) -> Value:
             found=axes_text(x.order),
             hint=f"reduce it: mean[{scope.name_of(stray[0])}](...)",
         )
-    x = replace(x, order=_in_place(tuple(declared), x, scope))
+    x = replace(x, order=_placed(tuple(declared), x, scope))
     if definition.result.filter is not None:
         x = replace(x, domain=(*x.domain, *_filter(definition.result.filter, scope)))
     return x
+
+
+def _placed(own: Axes, x: Tensor, scope: Scope) -> Axes:
+    """The axes of a result: its own in this order, where they are in the arguments; there is also what passes through.
+
+    So that ``y[i, 2]`` of ``y = standardise[i](x)`` is the element that stands there in x.
+    """
+    waiting = list(own)
+    order = [axis for axis in x.order if axis not in own and axis not in scope.order]
+    for axis in scope.order:
+        if axis in own:
+            order.append(waiting.pop(0))
+        elif axis in x.order:
+            order.append(axis)
+    return (*order, *waiting)
 
 
 def _filter(expression: ast.Expression, scope: Scope) -> list[Condition]:

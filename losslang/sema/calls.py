@@ -39,10 +39,11 @@ from losslang.sema.values import (
     Tensor,
     Value,
     describe,
+    merge_orders,
 )
 from losslang.source import Span
 from losslang.syntax import ast
-from losslang.types import Axis
+from losslang.types import Axes, Axis
 
 MAX_CALLS = 100_000
 """Calls of definitions in one objective: what they stand for is written out."""
@@ -216,6 +217,7 @@ def _call_once(request: Request, caller: Scope) -> Result:
     path = f"{caller.path}.{definition.name}" if caller.implicit is None else caller.path
     scope = Scope(environment, caller.session, path, sizes=request.sizes)
     scope.foreign = _foreign(request)
+    scope.order = _argument_order(request)
     _bind_axis_parameters(request, scope, caller)
     given = [p for p in definition.parameters if p.name in request.values]
     for parameter in sorted(given, key=lambda p: _is_labels(p, request.values[p.name])):
@@ -329,6 +331,12 @@ def _foreign(request: Request) -> set[Axis]:
         elif isinstance(value, Listed):
             stack += value.items
     return found
+
+
+def _argument_order(request: Request) -> Axes:
+    """The axes of the arguments, merged in the order of the parameters."""
+    values = [request.values[p.name] for p in request.function.definition.parameters if p.name in request.values]
+    return merge_orders([value.order for value in values if isinstance(value, Tensor)])
 
 
 def _bind_axis_parameters(request: Request, scope: Scope, caller: Scope) -> None:

@@ -6,7 +6,7 @@ Non-goals: nothing is optimised, and passes are only recorded; a pass is a funct
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -187,9 +187,27 @@ def _objective(text: Program, frame: Frame, plan: Plan, inputs: dict[str, ir.Inp
     objective = _auto_weights(objective, plan, session)
     _check_total(objective, plan)
     objective = unmarked(objective) if session.marking else objective
-    used = set(ir.topological(objective.roots()))
-    ordered = tuple(node for name, node in inputs.items() if node in used or name in frame.declared)
+    used = {*ir.topological(objective.roots()), *(inputs[name] for name in frame.declared if name in inputs)}
+    used |= _measures(inputs.values(), used)
+    ordered = tuple(node for node in inputs.values() if node in used)
     return replace(objective, inputs=ordered, learned=tuple(session.keys))
+
+
+def _measures(inputs: Iterable[ir.Input], used: Set[ir.Node]) -> set[ir.Node]:
+    """Inputs of which nothing but the extent counts, as in the mean of what is the same for every element."""
+    found: set[ir.Node] = set()
+    wanted = {node.axis.root if isinstance(node, ir.Size) else node.axes[0].root for node in used if _is_extent(node)}
+    wanted -= {axis.root for node in used if isinstance(node, ir.Input) for axis in node.dims}
+    for node in inputs:
+        axes = {axis.root for axis in node.dims}
+        if axes & wanted:
+            found.add(node)
+            wanted -= axes
+    return found
+
+
+def _is_extent(node: ir.Node) -> bool:
+    return isinstance(node, ir.Size | ir.Iota) and not node.args
 
 
 def _frame(text: Program) -> Frame:

@@ -129,7 +129,8 @@ def reduced(x: Tensor, how: str | None, span: Span, over: Axes | None = None) ->
     ``over`` says which axes are reduced; what was bound to the others keeps them.
     """
     over = x.order if over is None else over
-    inner, outer = split_domain(x.domain, over)
+    # a condition without axes (size(i) > 1) says whether there is anything at all: the last reduction takes it
+    inner, outer = split_domain(x.domain, over) if set(x.order) - set(over) else (x.domain, ())
     mask = conjunction([condition.node for condition in inner])
     if how == "none":
         return replace(x, node=x.node if mask is None else ops.apply("where", mask, x.node, ops.const(0.0)), domain=())

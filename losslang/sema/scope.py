@@ -117,6 +117,8 @@ class Scope:
     local: dict[Axis, str] = field(default_factory=dict[Axis, str])
     foreign: set[Axis] = field(default_factory=set[Axis])
     """Axes that pass through: arguments have them, the definition does not declare them."""
+    order: Axes = ()
+    """The axes of the arguments, in the order in which they come."""
     lists: dict[str, list[str]] = field(default_factory=dict[str, "list[str]"])
     """List axes of named elements: in the IR's own text, the terms."""
     sizes: dict[str, Extent] = field(default_factory=dict[str, Extent])

@@ -133,3 +133,19 @@ def test_labels_index_the_axis_of_another_argument_also_where_they_are_declared_
     labels = torch.tensor([1, 0])
     whole = total("soft_triple", z=X, labels=labels, centers=table.T.reshape(2, 2, 3))
     assert total(text, z=X, labels=labels, table=table) == pytest.approx(whole)
+
+
+def test_a_distance_of_points_that_are_combined_is_along_its_own_axis() -> None:
+    text = (
+        "fn meeting[d](a, b: real[d]) -> [d]: a*dot(a, b) + b\n\n"
+        "loss far(x: real[i, d]):\n    d[i, j] = norm(meeting(x[i], x[j]))\n    mean[i, j](d)\n\nobjective main: far"
+    )
+    points = X[:, None] * (X @ X.T)[..., None] + X[None]
+    assert total(text, x=X) == pytest.approx(float(points.norm(dim=-1).mean()))
+
+
+# ------------------------------------------------------------------------------------------ extents alone
+def test_an_input_that_only_measures_an_axis_is_one() -> None:
+    text = "loss counted(x: real[i, d], y: real[i]) -> [i]: y*size(d)\n\nobjective main: counted"
+    assert [node.name for node in losslang.check(text).inputs] == ["x", "y"]
+    assert total(text, x=X, y=torch.ones(2)) == 3
