@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from losslang.ir import nodes as ir
+from losslang.ir import ops
 from losslang.ir.maps import map_along
 from losslang.ir.nodes import Node
 
@@ -42,10 +43,29 @@ def rebuilt_forward(node: ir.Map, g: Node) -> Node:
     return map_along(node.name.removesuffix("_t"), (g, *node.args[1:]), node.into, **dict(node.options))
 
 
+def _fft(node: ir.Map, g: Node) -> Parts:
+    """Sines and cosines of the product of two places are symmetric: each part is its own transpose."""
+    return (map_along("fft", (g,), node.over, **dict(node.options)),)
+
+
+def _stft(node: ir.Map, g: Node) -> Parts:
+    """Back to samples: how many there were is no longer in the frames."""
+    (axis,) = node.over
+    length = ops.size(axis, node.args[0])
+    return (map_along("stft_t", (g, length), node.into, **dict(node.options)),)
+
+
+def _stft_back(node: ir.Map, g: Node) -> Parts:
+    return map_along("stft", (g,), node.into, **dict(node.options)), None
+
+
 RULES: dict[str, Callable[[ir.Map, Node], Parts]] = {
     "sort": _permuted("unsort"),
     "unsort": _permuted("sort"),
     "cumsum": _cumsum,
+    "fft": _fft,
+    "stft": _stft,
+    "stft_t": _stft_back,
     "conv": _transposed,
     "conv_t": _back,
     "diff": _transposed,

@@ -196,6 +196,15 @@ def _clamp(node: ir.Op, g: Node) -> tuple[Node | None, ...]:
     return _where(inside, g), _where(below, g), _where(above, g)
 
 
+def _atan2(node: ir.Op, g: Node) -> tuple[Node | None, ...]:
+    y, x = node.args
+    square = apply("add", _square(x), _square(y))
+    origin = apply("eq", square, ZERO)
+    safe = apply("where", origin, ONE, square)
+    by_y, by_x = (apply("div", _times(g, side), safe) for side in (x, apply("neg", y)))
+    return apply("where", origin, ZERO, by_y), apply("where", origin, ZERO, by_x)
+
+
 def _sqrt(node: ir.Op, g: Node) -> tuple[Node | None, ...]:
     x = node.args[0]
     return (apply("where", apply("eq", x, ZERO), ZERO, apply("div", g, apply("mul", const(2.0), node))),)
@@ -242,6 +251,7 @@ OP_RULES: dict[str, Rule] = {
     "artanh": _unary(lambda x, y: apply("div", ONE, apply("sub", ONE, _square(x)))),
     "lgamma": _unary(lambda x, y: apply("polygamma", const(0), x)),
     "polygamma": lambda node, g: (None, _times(g, _polygamma_slope(*node.args))),
+    "atan2": _atan2,
     "erf": _unary(lambda x, y: apply("mul", const(2 / math.sqrt(math.pi)), apply("exp", apply("neg", _square(x))))),
     "where": lambda node, g: (None, _where(node.args[0], g), apply("where", node.args[0], ZERO, g)),
     "real": lambda node, g: (g,),

@@ -53,12 +53,31 @@ def _conv(over: Axes, args: tuple[Node, ...], options: Mapping[str, Option]) -> 
     return tuple(axis.derive(f"conv{width}") for axis in over)
 
 
+STFT_WINDOWS = ("hann", "hamming")
+STFT_DEFAULTS: dict[str, Option] = {"window": "hann", "pad": "reflect"}
+
+
+def _frames(over: Axes, args: tuple[Node, ...], options: Mapping[str, Option]) -> Axes:
+    """The frames in the place of the samples, and the frequencies as the last axis of all."""
+    n, hop = options["n"], options["hop"]
+    assert isinstance(n, int)
+    return over[0].derive(f"stft_{n}_{hop}"), Axis(f"f_{n}", n // 2 + 1, made=SPECTRUM)
+
+
+SPECTRUM = 9
+"""Where the axis of a spectrum's frequencies stands among made axes: behind all others."""
+
+
 MAPS: dict[str, MapInfo] = {
     # along axes that stay: several axes count as one, in the order of the dimensions
     "sort": MapInfo(_kept, None, ("by",)),
     "unsort": MapInfo(_kept, None, ("by",)),
     "rank": MapInfo(_kept, "int"),
     "cumsum": MapInfo(_kept, None, defaults={"reverse": False}),
+    # spectra: one real part of what is complex
+    "fft": MapInfo(_kept),
+    "stft": MapInfo(_frames, defaults=STFT_DEFAULTS, apart=True),
+    "stft_t": MapInfo(_parents, defaults=STFT_DEFAULTS, apart=True),
     # windows
     "conv": MapInfo(_conv, apart=True),
     "conv_t": MapInfo(_parents, apart=True),

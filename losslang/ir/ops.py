@@ -74,6 +74,7 @@ OPS: dict[str, OpInfo] = {
     "asin": OpInfo(1, "real", math.asin),
     "acos": OpInfo(1, "real", math.acos),
     "atan": OpInfo(1, "real", math.atan),
+    "atan2": OpInfo(2, "real", math.atan2),
     "sinh": OpInfo(1, "real", math.sinh),
     "cosh": OpInfo(1, "real", math.cosh),
     "arsinh": OpInfo(1, "real", math.asinh),

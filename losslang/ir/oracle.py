@@ -330,6 +330,7 @@ ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "asin": np.arcsin,
     "acos": np.arccos,
     "atan": np.arctan,
+    "atan2": np.arctan2,
     "sinh": np.sinh,
     "cosh": np.cosh,
     "arsinh": np.arcsinh,

@@ -24,7 +24,8 @@ LIMIT = 90
 _BUILTIN = """
     mean var std sample_var sample_std argmin count logmeanexp softmax log_softmax log_sigmoid log2 log10 elu digamma
     gaussian size index pick rows auto
-    lpips_heads lo hi center extent random vjp grad iterate loss pi inf none true false as if else and or not in
+    lpips_heads lo hi center extent re im abs2 angle random
+    vjp grad iterate loss pi inf none true false as if else and or not in
 """
 
 RESERVED = frozenset({*ops.OPS, *ops.MONOIDS, *maps.MAPS, *TAPS, *ALIASES, *_BUILTIN.split()})

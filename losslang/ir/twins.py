@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losslang.ir import nodes as ir
+from losslang.ir.maps import MAPS
 from losslang.types import Axes
 
 Array: TypeAlias = NDArray[Any]
@@ -33,7 +34,7 @@ class Run:
 
     def option(self, name: str, default: Any = None) -> Any:
         """An option of the map."""
-        return dict(self.node.options).get(name, default)
+        return {**MAPS[self.node.name].defaults, **dict(self.node.options)}.get(name, default)
 
 
 # ------------------------------------------------------------------------------------------ along axes that stay
@@ -78,6 +79,57 @@ def _cumsum(run: Run) -> Array:
     return separated(total, x.shape, run.dims)
 
 
+# ------------------------------------------------------------------------------------------ spectra
+def _part(run: Run, z: Array) -> Array:
+    return np.real(z) if run.option("part") == "re" else np.imag(z)
+
+
+def _fft(run: Run) -> Array:
+    return _part(run, np.fft.fftn(run.args[0], axes=run.dims, norm="ortho"))
+
+
+def _window(run: Run) -> Array:
+    """A periodic Hann or Hamming window in the middle of a frame."""
+    n, win = int(run.option("n")), int(run.option("win"))
+    base = {"hann": 0.5, "hamming": 0.54}[run.option("window")]
+    middle = base - (1 - base) * np.cos(2 * np.pi * np.arange(win) / win)
+    return np.pad(middle, ((n - win) // 2, n - win - (n - win) // 2))
+
+
+def _places(run: Run, length: int) -> tuple[Array, Array]:
+    """For each frame and sample of it, the sample of the signal that it is, and whether it is one."""
+    n, hop = int(run.option("n")), int(run.option("hop"))
+    frames = (length + 2 * (n // 2) - n) // hop + 1
+    places: Array = np.arange(frames)[:, None] * hop + np.arange(n) - n // 2
+    if run.option("pad") == "zero":
+        return np.clip(places, 0, length - 1), (places >= 0) & (places < length)
+    period = max(2 * (length - 1), 1)
+    inside = np.minimum(places % period, period - places % period)
+    return np.minimum(inside, length - 1), np.ones_like(places, dtype=bool)
+
+
+def _stft(run: Run) -> Array:
+    x = np.moveaxis(run.args[0], run.dims[0], -1)
+    places, there = _places(run, x.shape[-1])
+    spectra = np.fft.rfft(np.where(there, x[..., places], 0) * _window(run), axis=-1)
+    return np.moveaxis(_part(run, spectra), -2, run.dims[0])
+
+
+def _stft_t(run: Run) -> Array:
+    g, length = np.moveaxis(run.args[0], run.dims[0], -2), int(run.args[1])
+    n = int(run.option("n"))
+    turns: Array = np.arange(g.shape[-1], dtype=np.float64) * (2 * np.pi / n)
+    angles = np.multiply.outer(turns, np.arange(n))
+    waves = np.cos(angles) if run.option("part") == "re" else -np.sin(angles)
+    frames = g @ waves * _window(run)
+    places, there = _places(run, length)
+    x = np.zeros((*g.shape[:-2], length))
+    for frame, place in np.ndindex(*places.shape):
+        if there[frame, place]:
+            x[..., places[frame, place]] += frames[..., frame, place]
+    return np.moveaxis(x, -1, run.dims[0])
+
+
 # ------------------------------------------------------------------------------------------ windows
 def _correlate(x: Array, window: Array, dim: int) -> Array:
     """Every whole window along a dimension; none where the window is the longer one."""
@@ -107,6 +159,9 @@ TWINS: dict[str, Callable[[Run], Array]] = {
     "unsort": _unsort,
     "rank": _rank,
     "cumsum": _cumsum,
+    "fft": _fft,
+    "stft": _stft,
+    "stft_t": _stft_t,
     "conv": _conv,
     "conv_t": _conv_t,
     "diff": _conv,

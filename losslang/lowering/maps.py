@@ -55,6 +55,36 @@ def _cumsum(emitter: Emitter, node: ir.Map) -> fx.Node:
     return emitter.call(functional.running_sum, emitter.tensor(node.args[0]), _dims(emitter, node), backwards)
 
 
+# ------------------------------------------------------------------------------------------ spectra
+def _part(emitter: Emitter, node: ir.Map, function: Callable[..., torch.Tensor], *told: Operand) -> fx.Node:
+    """One part of a complex value that both parts share."""
+    key = f"{node.name}{node.over}{told}", node.args[0]
+    whole = emitter.features.get(key)
+    if whole is None:
+        whole = emitter.features[key] = emitter.call(function, emitter.tensor(node.args[0]), *told)
+    return emitter.call(torch.real if dict(node.options)["part"] == "re" else torch.imag, whole)
+
+
+def _fft(emitter: Emitter, node: ir.Map) -> fx.Node:
+    return _part(emitter, node, functional.fourier, _dims(emitter, node))
+
+
+def _told(node: ir.Map) -> list[Operand]:
+    """The options of a short-time Fourier transform, in order."""
+    options = {**maps.STFT_DEFAULTS, **dict(node.options)}
+    return [options[name] for name in ("n", "hop", "win", "window", "pad")]
+
+
+def _stft(emitter: Emitter, node: ir.Map) -> fx.Node:
+    return _part(emitter, node, functional.spectrogram, *_dims(emitter, node), *_told(node))
+
+
+def _stft_t(emitter: Emitter, node: ir.Map) -> fx.Node:
+    g, length = emitter.tensor(node.args[0]), emitter.values[node.args[1]]
+    (dim, _) = _dims(emitter, node)
+    return emitter.call(functional.signal, g, length, dim, *_told(node), dict(node.options)["part"])
+
+
 # ------------------------------------------------------------------------------------------ windows
 def _diff(emitter: Emitter, node: ir.Map) -> fx.Node:
     x = emitter.tensor(node.args[0])
@@ -83,6 +113,9 @@ RULES: dict[str, Rule] = {
     "unsort": _ordered(functional.unsort_by),
     "rank": _ordered(functional.rank),
     "cumsum": _cumsum,
+    "fft": _fft,
+    "stft": _stft,
+    "stft_t": _stft_t,
     "conv": _conv,
     "conv_t": _transposed(functional.convolve_transposed),
     "diff": _diff,

@@ -138,7 +138,7 @@ _SCALARS: dict[str, Scalar] = {
 # operations whose torch form takes no Python numbers
 _TENSORS_ONLY = frozenset(
     {"max", "min", "exp", "log", "log1p", "expm1", "sqrt", "abs", "sign", "relu", "tanh", "sigmoid", "softplus"}
-    | {"sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "arsinh", "arcosh", "artanh"}
+    | {"sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "arsinh", "arcosh", "artanh"}
     | {"erf", "lgamma", "floor", "ceil", "round", "int", "stop"}
 )
 
@@ -207,6 +207,7 @@ OPERATIONS: dict[str, Callable[..., Operand]] = {
     "asin": _call(torch.asin),
     "acos": _call(torch.acos),
     "atan": _call(torch.atan),
+    "atan2": _call(torch.atan2),
     "sinh": _call(torch.sinh),
     "cosh": _call(torch.cosh),
     "arsinh": _call(torch.asinh),

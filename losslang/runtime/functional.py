@@ -148,3 +148,59 @@ def expm1(x: Tensor) -> Tensor:
     for n in range(14, 1, -1):
         series = 1 + series * small / n
     return torch.where(near, small * series, torch.exp(x) - 1)
+
+
+# ------------------------------------------------------------------------------------------ spectra
+def fourier(x: Tensor, dims: list[int]) -> Tensor:
+    """The orthonormal discrete Fourier transform along some dimensions: complex."""
+    return torch.fft.fftn(x, dim=dims, norm="ortho")  # pyright: ignore[reportUnknownVariableType]
+
+
+def spectrogram(x: Tensor, dim: int, n: int, hop: int, win: int, window: str, pad: str) -> Tensor:
+    """Spectra of centred frames of ``n`` samples, complex: frames in the place of the samples, frequencies last."""
+    moved = x.movedim(dim, -1)
+    flat = moved.reshape(-1, moved.shape[-1])
+    half = n // 2
+    padded = flat[:, reflected(flat, half)] if pad == "reflect" else F.pad(flat, (half, half))
+    shape = hann(win, flat) if window == "hann" else hamming(win, flat)
+    made = torch.stft(padded, n, hop, win, shape, center=False, return_complex=True)
+    return made.reshape(*moved.shape[:-1], *made.shape[-2:]).transpose(-1, -2).movedim(-2, dim)
+
+
+def reflected(x: Tensor, half: int) -> Tensor:
+    """The places of samples with ``half`` more on either side, thrown back at the ends as often as it takes."""
+    last = x.shape[-1] - 1
+    period = torch.sym_max(2 * last, 1)
+    places = torch.arange(-half, last + 1 + half, device=x.device) % period
+    return torch.minimum(places, period - places).clamp(max=last)
+
+
+def hann(count: int, like: Tensor) -> Tensor:
+    """A periodic Hann window."""
+    return torch.hann_window(count, dtype=like.dtype, device=like.device)
+
+
+def hamming(count: int, like: Tensor) -> Tensor:
+    """A periodic Hamming window."""
+    return torch.hamming_window(count, dtype=like.dtype, device=like.device)
+
+
+def signal(g: Tensor, length: int, dim: int, n: int, hop: int, win: int, window: str, pad: str, part: str) -> Tensor:
+    """The transpose of one part of `spectrogram`: cotangents of frames at ``dim``, frequencies last, to samples."""
+    g = g.movedim(dim, -2)
+    shape = hann(win, g) if window == "hann" else hamming(win, g)
+    shape = F.pad(shape, ((n - win) // 2, n - win - (n - win) // 2))
+    turned = torch.complex(g, torch.zeros_like(g)) if part == "re" else torch.complex(torch.zeros_like(g), g)
+    full = F.pad(turned, (0, n - turned.shape[-1]))
+    frames: Tensor = torch.real(torch.fft.ifft(full, dim=-1)) * n * shape  # pyright: ignore[reportUnknownArgumentType]
+    flat = frames.reshape(-1, *frames.shape[-2:])
+    places = (torch.arange(flat.shape[1], device=g.device)[:, None] * hop + torch.arange(n, device=g.device)).reshape(
+        -1
+    )
+    padded = torch.zeros(flat.shape[0], length + 2 * (n // 2), dtype=g.dtype, device=g.device)
+    padded = padded.index_add(1, places, flat.reshape(flat.shape[0], -1))
+    half = n // 2
+    x = padded[:, half : half + length]
+    if pad == "reflect":
+        x = torch.zeros_like(x).index_add(1, reflected(x, half), padded)
+    return x.reshape(*frames.shape[:-2], length).movedim(-1, dim)

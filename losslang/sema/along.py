@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from losslang.diagnostics import LosslangError, did_you_mean, error
 from losslang.ir import nodes as ir
 from losslang.ir import ops
-from losslang.ir.maps import map_along, spread
+from losslang.ir.maps import STFT_WINDOWS, map_along, spread
 from losslang.ir.nodes import Node
 from losslang.sema.brackets import (
     MAX_RANGE,
@@ -161,7 +161,7 @@ class Bracketed:
         return over, conjunction([condition.node for condition in inner]), inner, outer
 
 
-CHOICES: Mapping[str, tuple[str, ...]] = {}
+CHOICES: Mapping[str, tuple[str, ...]] = {"window": STFT_WINDOWS, "pad": ("reflect", "zero"), "part": ("re", "im")}
 """Parameters whose arguments are words."""
 
 

@@ -30,6 +30,7 @@ from losslang.sema.values import (
     Auto,
     AxisSet,
     Combination,
+    Complex,
     Function,
     Listed,
     Network,
@@ -73,7 +74,7 @@ def sort_of_value(value: Value) -> Sort:
             return "string"
         case Static() | Auto():
             return "number"
-        case Listed():
+        case Listed() | Complex():
             return "tensor"
         case AxisSet():
             return "axes"

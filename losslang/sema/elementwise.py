@@ -10,9 +10,11 @@ from typing import TypeAlias
 from losslang.diagnostics import LosslangError, error
 from losslang.ir import ops
 from losslang.ir.nodes import Const, Iota, Node
+from losslang.sema import complexes
 from losslang.sema.losses import combined
 from losslang.sema.values import (
     Auto,
+    Complex,
     Condition,
     Function,
     Listed,
@@ -45,6 +47,7 @@ FUNCTIONS: dict[str, int] = {
     "asin": 1,
     "acos": 1,
     "atan": 1,
+    "atan2": 2,
     "sinh": 1,
     "cosh": 1,
     "arsinh": 1,
@@ -126,6 +129,8 @@ def _no_tensor_hint(value: Value) -> str:
             return "compare it first: x == none"
         case Static():
             return "a choice is compared: order == l1"
+        case Complex():
+            return "take a part of it: abs(z), abs2(z), re(z), im(z) or angle(z)"
         case Listed():
             return "stack it along a new axis: z[v, i] = [z1, z2], or reduce it: sum[l](...)"
         case _:
@@ -136,6 +141,8 @@ def operate(name: str, values: Sequence[Value], span: Span) -> Value:
     """An elementwise operation of `ops.OPS` on values."""
 
     def apply(single: list[Value]) -> Value:
+        if any(isinstance(value, Complex) for value in single):
+            return complexes.arithmetic(name, single, span, operate)
         folded = _fold(name, single)
         if folded is not None:
             return folded

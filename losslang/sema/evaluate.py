@@ -10,8 +10,8 @@ from losslang.diagnostics import LosslangError, error, renamed
 from losslang.ir import ops
 from losslang.ir.maps import map_along
 from losslang.ir.netspec import ALIASES, TAPS
-from losslang.sema import body, boxes, calls, networks, parameters
-from losslang.sema.along import BUILTINS, Bracketed
+from losslang.sema import along, body, boxes, calls, complexes, networks, parameters, spectra
+from losslang.sema.along import Bracketed
 from losslang.sema.binders import BINDERS, binder, is_binder
 from losslang.sema.brackets import MAPS, REDUCTIONS, bracket_axes, bracketed, indexed
 from losslang.sema.elementwise import FUNCTIONS, applied, combine, lift, operate, tensor
@@ -34,6 +34,9 @@ from losslang.sema.values import (
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import INT, Axes, Axis
+
+BUILTINS = {**along.BUILTINS, **spectra.BUILTINS}
+"""Builtins that name axes and are no reduction."""
 
 CONSTANTS: dict[str, float | bool | None] = {
     "pi": math.pi,
@@ -564,6 +567,16 @@ def _box(name: str) -> Callable[[ast.Call, Scope], Value]:
     return apply
 
 
+def _complex_part(name: str) -> Callable[[ast.Call, Scope], Value]:
+    """``re(z)``, ``im(z)``, ``abs2(z)`` and ``angle(z)``."""
+
+    def apply(node: ast.Call, scope: Scope) -> Value:
+        (z,) = _positional(node, scope, 1)
+        return lift([z], lambda single: complexes.part(name, single[0], node.span, operate), node.span)
+
+    return apply
+
+
 SPECIAL: dict[str, Callable[[ast.Call, Scope], Value]] = {
     "max": _n_ary("max"),
     "min": _n_ary("min"),
@@ -576,6 +589,7 @@ SPECIAL: dict[str, Callable[[ast.Call, Scope], Value]] = {
     "gaussian": _gaussian,
     "lpips_heads": _heads,
     **{name: _box(name) for name in boxes.READERS},
+    **{name: _complex_part(name) for name in complexes.READERS},
 }
 
 WINDOWS = ("conv", "diff", "conv_t", "diff_t")

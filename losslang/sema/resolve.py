@@ -148,7 +148,12 @@ def unknown_parameter(definition: ast.Definition, argument: ast.Argument, modifi
 
 
 # what else a sort of argument may stand for, where no parameter takes the sort itself
-_ALSO: dict[Sort, tuple[Sort, ...]] = {"number": ("tensor",), "tensor": ("number",), "function": ("tensor",)}
+_ALSO: dict[Sort, tuple[Sort, ...]] = {
+    "number": ("tensor",),
+    "tensor": ("number",),
+    "function": ("tensor",),
+    "string": ("choice",),
+}
 
 
 def _place(definition: ast.Definition, bound: dict[str, ast.Expression], argument: ast.Argument, sort: Sort) -> str:

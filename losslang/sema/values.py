@@ -73,6 +73,14 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Complex:
+    """A complex value as its two real parts: what ``fft`` and ``stft`` give."""
+
+    re: Value
+    im: Value
+
+
+@dataclass(frozen=True, slots=True)
 class AxisSet:
     """``[b, ...]`` given to an axes parameter: names of the callee's axes."""
 
@@ -125,7 +133,7 @@ class Auto:
     upper: float | None = None
 
 
-Value: TypeAlias = Tensor | Static | Listed | AxisSet | Function | Primitive | Network | Auto
+Value: TypeAlias = Tensor | Complex | Static | Listed | AxisSet | Function | Primitive | Network | Auto
 
 NONE = Static(None)
 
@@ -135,6 +143,8 @@ def describe(value: Value) -> str:
     match value:
         case Tensor():
             return f"{value.kind.name}{axes_text(value.order)}"
+        case Complex():
+            return "a complex value"
         case Static(value=None):
             return "none"
         case Static(value=bool()):

@@ -115,6 +115,7 @@ GAPS: dict[tuple[str, str], str] = {
     ("image", "lpips/8"): "a map of distances instead of one number",
     ("image", "content/2"): "another network: average pooling",
     ("image", "ssim/8"): "reflection at the border",
+    ("image", "focal_frequency/2"): "weights by the logarithm of the distance",
     ("image", "nwd/4"): "the distance without the exponential",
     ("image", "nwd/6"): "the distance without the exponential",
     ("contrastive", "nt_xent_memory_bank/0"): "the case keeps the bank after the call, not the one used in it",

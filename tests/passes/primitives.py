@@ -56,6 +56,17 @@ PRIMITIVES: dict[str, str] = {
         ("topk", "x, y: real[i, j]", "v[i, r] = topk[j](x, 2)", "w[i, r] = y[i, argtopk[j if j != i](x, 2)]", "v*w"),
         ("sum of topk", "x: real[i, j]", "v[i] = sum[r](topk[j](x, 3)) + prod[q](topk[j if x > 0](x, 9))", "v"),
         ("median", "x: real[i, j], m: bool[i, j]", "v = median[j](x) + median[i, j if m](x)", "v"),
+        # spectra
+        ("fft", "x: real[i, j]", "z = fft[i, j](x)", "v = abs2(z + 2*x)*re(z*z) + im(z)/2", "v"),
+        ("fft of one axis", "x: real[b, i, j]", "v = abs(fft[j](x) + 1)*abs2(-fft[i](x))", "v"),
+        ("stft", "x: wave[b, t]", "z = stft[t](x, n=4, hop=2, win=3)", "v = mean[f, t](abs2(z)*angle(z + 3))", "v"),
+        (
+            "stft inside",
+            "x: wave[t, c]",
+            "z = stft[t](x, n=5, hop=1, window=hamming, pad=zero)",
+            "v = sqrt(abs2(z) + 1)",
+            "v",
+        ),
     ]
 }
 """By name; those of a group stand together."""
