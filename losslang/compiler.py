@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import losslang
-from losslang.diagnostics import Diagnostic, LosslangError, did_you_mean, error, nearest
+from losslang.diagnostics import Diagnostic, did_you_mean, error, nearest
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.netspec import NetSpec
 from losslang.passes import pipeline
 from losslang.sema import settings
-from losslang.sema.elaborate import elaborate, value_of
+from losslang.sema.elaborate import elaborate
 from losslang.sema.files import Search
-from losslang.sema.modules import environment
-from losslang.sema.resolve import sort_of
+from losslang.sema.review import review
 from losslang.sema.settings import Constant, Scalar
 from losslang.sema.unit import Unit
 from losslang.source import Source
@@ -479,39 +478,7 @@ def format(text: Text) -> str:
 
 def diagnose(text: Text, *, name: str | None = None, path: Folders = ()) -> list[Diagnostic]:
     """Every error of an objective, or of all definitions of a file, each once; torch is not needed."""
-    unit = unit_of(text, path)
-    source = unit.source
-    found: list[Diagnostic] = []
-
-    def attempt(action: Callable[[], object]) -> bool:
-        try:
-            action()
-        except LosslangError as problem:
-            found.extend(one for one in problem.diagnostics if one not in found)
-            return False
-        return True
-
-    if name is not None or not parser.is_module(source):
-        attempt(lambda: elaborate(unit, name))
-        return found
-    if not attempt(lambda: environment(parser.parse_module(source), unit.search)):
-        return found
-    module = parser.parse_module(source)
-    known = environment(module, unit.search)
-    for item in module.items:
-        if isinstance(item, ast.Definition) and item.keyword == "objective":
-            attempt(lambda item=item: elaborate(unit, item.name))
-        elif not isinstance(item, ast.Use) and _stands_alone(item):
-            attempt(lambda item=item: value_of(ast.Name(item.name, span=item.span), known))
-    return found
-
-
-def _stands_alone(item: ast.Definition | ast.Alias) -> bool:
-    """Whether a definition can be called with tensors alone: every other parameter has a default."""
-    if isinstance(item, ast.Alias):
-        return True
-    needed = [parameter for parameter in item.parameters if parameter.default is None]
-    return item.keyword in ("loss", "fn") and all(sort_of(p) == "tensor" and p.type is not None for p in needed)
+    return review(unit_of(text, path), name)
 
 
 def explain(name: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from losslang.source import Span
 
@@ -73,6 +73,7 @@ CODES: dict[str, str] = {
 }
 
 
+T = TypeVar("T")
 Severity: TypeAlias = Literal["error", "warning"]
 Form: TypeAlias = Literal["text", "json", "github"]
 
@@ -151,7 +152,7 @@ class LosslangError(Exception):
     """
 
     def __init__(self, diagnostics: Diagnostic | Sequence[Diagnostic]) -> None:
-        found = [diagnostics] if isinstance(diagnostics, Diagnostic) else list(diagnostics)
+        found = [diagnostics] if isinstance(diagnostics, Diagnostic) else _once(diagnostics)
         if len(found) > MOST:
             found[MOST - 1] = replace(found[MOST - 1], notes=(f"and {len(found) - MOST} more",))
         self.diagnostics = tuple(found[:MOST])
@@ -159,6 +160,39 @@ class LosslangError(Exception):
 
     def __str__(self) -> str:
         return render(self.diagnostics)
+
+
+def _once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """What is said of one place is said once: a definition is evaluated at every call."""
+    return list({(one.code, one.message, one.span): one for one in reversed(list(diagnostics))}.values())[::-1]
+
+
+class Problems:
+    """Errors that are met one after the other, and raised together."""
+
+    def __init__(self) -> None:
+        self.errors: list[LosslangError] = []
+
+    def attempt(self, action: Callable[[], T]) -> T | None:
+        """What an action gives; None where it fails."""
+        try:
+            return action()
+        except LosslangError as problem:
+            self.errors.append(problem)
+            return None
+
+    def check(self) -> None:
+        """Go on only where nothing failed.
+
+        Raises:
+            LosslangError: with all errors so far.
+        """
+        if self.errors:
+            raise self.together()
+
+    def together(self) -> LosslangError:
+        """All errors as one."""
+        return LosslangError([one for problem in self.errors for one in problem.diagnostics])
 
 
 class LosslangWarning(UserWarning):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
-from losslang.diagnostics import error
+from losslang.diagnostics import Problems, error
 from losslang.ir import ops
 from losslang.sema.brackets import conditions, declare_ranges, evaluated_filter
 from losslang.sema.elementwise import lift, tensor
@@ -21,8 +22,18 @@ from losslang.types import INT, Axes, Axis
 def evaluate_body(definition: ast.Definition, scope: Scope, *, rows: bool) -> Value:
     """What a definition gives in the scope of a call; ``rows`` says that it is to be reduced."""
     _learn_variables(definition, scope)
+    problems = Problems()
     for binding in definition.bindings:
-        scope.bind(binding.name, bind_value(binding, scope))
+        scope.attempt(binding, partial(bind_value, binding, scope), problems)
+        if definition.span.source.library:
+            problems.check()  # the library is right: whatever else does not fit follows from this
+    value = problems.attempt(partial(_value, definition, scope, rows))
+    problems.check()
+    assert value is not None
+    return value
+
+
+def _value(definition: ast.Definition, scope: Scope, rows: bool) -> Value:
     value = scope.session.evaluate(definition.value, scope)
     value = lift([value], lambda single: _result(single[0], definition, scope), definition.value.span)
     normaliser = None

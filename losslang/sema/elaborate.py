@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
-from losslang.diagnostics import LosslangError, at_call, did_you_mean, error, renamed
+from losslang.diagnostics import LosslangError, Problems, at_call, did_you_mean, error, renamed
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.netspec import ALIASES, TAPS
@@ -56,8 +57,7 @@ def program(unit: Unit, name: str | None = None) -> Program:
     """
     source = unit.source
     if not parser.is_module(source):
-        expression = parser.parse_expression(source)
-        return Program("objective", LIBRARY_ONLY, expression, constants=unit.constants, overrides=unit.overrides)
+        return of_expression(parser.parse_expression(source), unit)
     module = parser.parse_module(source)
     wellformed.check(module)
     env = environment(module, unit.search)
@@ -67,12 +67,21 @@ def program(unit: Unit, name: str | None = None) -> Program:
     chosen = found.get(name) if name is not None else next(iter(found.values())) if len(found) == 1 else None
     if chosen is None:
         raise _no_objective(source, name, list(found))
+    return of_definition(chosen, env, unit)
+
+
+def of_expression(expression: ast.Expression, unit: Unit) -> Program:
+    """An objective of one expression."""
+    return Program("objective", LIBRARY_ONLY, expression, constants=unit.constants, overrides=unit.overrides)
+
+
+def of_definition(item: ast.Definition, known: Environment, unit: Unit) -> Program:
+    """An objective of a file."""
     given = {constant.name: ast.Name(constant.name, span=constant.span) for constant in unit.constants}
     header = tuple(
-        replace(p, default=given[p.name]) if p.name in given and sort_of(p) == "number" else p
-        for p in chosen.parameters
+        replace(p, default=given[p.name]) if p.name in given and sort_of(p) == "number" else p for p in item.parameters
     )
-    return Program(chosen.name, env, chosen.value, chosen.axes, header, chosen.bindings, unit.constants, unit.overrides)
+    return Program(item.name, known, item.value, item.axes, header, item.bindings, unit.constants, unit.overrides)
 
 
 def _no_objective(source: Source, name: str | None, found: list[str]) -> LosslangError:
@@ -107,8 +116,13 @@ def elaborate(text: Source | Unit, name: str | None = None) -> ir.Objective:
     Raises:
         LosslangError: with every error found; one term's error does not hide another's.
     """
+    return elaborated(program(unit_of(text), name))
+
+
+def elaborated(text: Program) -> ir.Objective:
+    """The IR of an objective that is parsed already."""
     try:
-        return _elaborate(program(unit_of(text), name))
+        return _elaborate(text)
     except RecursionError:
         # calls within calls, each of them written out: no text says how deep they go before they are evaluated
         raise error(
@@ -122,11 +136,12 @@ def elaborate(text: Source | Unit, name: str | None = None) -> ir.Objective:
 def _elaborate(text: Program) -> ir.Objective:
     frame = _frame(text)
     plan = Plan(frame)
-    plan.add(_expanded(text.expression, frame))
+    plan.problems.attempt(lambda: plan.add(_expanded(text.expression, frame)))
     defaults = [parameter.default for parameter in text.parameters if parameter.default is not None]
     texts = [text.expression, *(binding.value for binding in text.bindings), *defaults]
-    settings.check_used(text.constants, plan, text.parameters, texts)
-    settings.apply(plan, text.overrides)
+    plan.problems.attempt(lambda: settings.check_used(text.constants, plan, text.parameters, texts))
+    if not plan.problems.errors:
+        plan.problems.attempt(lambda: settings.apply(plan, text.overrides))
     found = _inputs(text, frame, plan)
     objective = _settled(found, frame, lambda inputs, session: _objective(text, frame, plan, inputs, session))
     if not objective.inputs:
@@ -178,8 +193,11 @@ def _objective(text: Program, frame: Frame, plan: Plan, inputs: dict[str, ir.Inp
     scope = _root(frame, inputs, session)
     if any(piped.pipe.name == EXPLICIT for piped in plan.piped):
         _show_terms(plan, scope)
-    _bindings(text, frame, plan, scope)
-    terms = _terms(plan, scope)
+    problems = Problems()
+    _bindings(text, frame, plan, scope, problems)
+    terms = _terms(plan, scope, problems)
+    if problems.errors or plan.problems.errors:
+        raise _together(plan, problems, frame)
     _check_rows(plan, terms)
     objective = ir.Objective(text.name, (), tuple(terms))
     for piped in plan.piped:
@@ -243,22 +261,30 @@ def _expanded(expression: ast.Expression, frame: Frame) -> ast.Expression:
 def _inputs(text: Program, frame: Frame, plan: Plan) -> Inputs:
     found = Inputs(frame)
     found.declare(text.parameters, text.axes)
-    _all(plan.parts, lambda part: found.collect(part.body))
+    kept = [plan.problems.attempt(partial(_collected, part, found)) for part in plan.parts]
+    plan.parts = [part for part in kept if part is not None]
     return found
 
 
-def _all(parts: Sequence[Part], action: Callable[[Part], object]) -> list[object]:
-    """Do something with every term and raise all their errors together."""
-    results: list[object] = []
-    errors: list[LosslangError] = []
-    for part in parts:
-        try:
-            results.append(action(part))
-        except LosslangError as problem:
-            errors.append(problem)
-    if errors:
-        raise LosslangError([d for problem in errors for d in problem.diagnostics])
-    return results
+def _collected(part: Part, found: Inputs) -> Part:
+    found.collect(part.body)
+    return part
+
+
+INDEPENDENT = frozenset(
+    {"LL0201", "LL0202", "LL0205", "LL0206", "LL0207", "LL0208", "LL0305", "LL0308", "LL0402", "LL0403"}
+)
+"""Errors of a term that what its inputs are has no part in: they are true whatever is wrong with other terms."""
+
+
+def _together(plan: Plan, problems: Problems, frame: Frame) -> LosslangError:
+    """The errors of all terms; where some were given up early, others may know too little of their inputs."""
+    for piped in plan.piped:
+        if piped.pipe.name != EXPLICIT:
+            problems.attempt(partial(_balancer_of, piped, frame))
+    early = [one for problem in plan.problems.errors for one in problem.diagnostics]
+    late = [one for problem in problems.errors for one in problem.diagnostics]
+    return LosslangError([*early, *(one for one in late if not early or one.code in INDEPENDENT)])
 
 
 def _root(frame: Frame, inputs: dict[str, ir.Input], session: Session) -> Scope:
@@ -279,22 +305,27 @@ def _root(frame: Frame, inputs: dict[str, ir.Input], session: Session) -> Scope:
     return Scope(frame.environment, session, "", axes=named, values=values, implicit=implicit)
 
 
-def _bindings(text: Program, frame: Frame, plan: Plan, scope: Scope) -> None:
+def _bindings(text: Program, frame: Frame, plan: Plan, scope: Scope, problems: Problems) -> None:
     """Evaluate formulas, and losses that stand inside expressions; a loss that is a term keeps its rows until then."""
     mentioned = [n for b in text.bindings for n in names(b.value)] + list(names(text.expression))
     inner = {name.name for name in mentioned if id(name) not in plan.direct}
     for binding in text.bindings:
         if binding.name in inner or binding.name in frame.formulas or binding.axes is not None:
-            value = body.bind_value(binding, replace(scope, path=binding.name))
-            if isinstance(value, Auto):
-                value = parameters.slot(binding.name, value.init or 0.0, value.lower, value.upper)
-            scope.bind(binding.name, value)
+            scope.attempt(binding, partial(_bound, binding, scope), problems)
 
 
-def _terms(plan: Plan, scope: Scope) -> list[ir.Term]:
-    if not plan.parts:
+def _bound(binding: ast.Binding, scope: Scope) -> Value:
+    value = body.bind_value(binding, replace(scope, path=binding.name))
+    if isinstance(value, Auto):
+        return parameters.slot(binding.name, value.init or 0.0, value.lower, value.upper)
+    return value
+
+
+def _terms(plan: Plan, scope: Scope, problems: Problems) -> list[ir.Term]:
+    if not plan.parts and not plan.problems.errors:
         raise error("LL0401", "the objective has no terms", expected="a loss, such as focal(gamma=2)")
-    return [t for t in _all(plan.parts, lambda part: _term(part, scope)) if isinstance(t, ir.Term)]
+    terms = [problems.attempt(partial(_term, part, scope)) for part in plan.parts]
+    return [term for term in terms if term is not None]
 
 
 def _term(part: Part, scope: Scope) -> ir.Term:
@@ -467,8 +498,8 @@ def _piped(piped: Piped, objective: ir.Objective, scope: Scope, frame: Frame) ->
     return replace(objective, balancers=(*objective.balancers, balancer))
 
 
-def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Session) -> ir.Balancer:
-    """The total of a balancer over the terms it is applied to."""
+def _balancer_of(piped: Piped, frame: Frame) -> ast.Definition:
+    """The balancer that a pipe names."""
     item = frame.environment.find(piped.pipe.name)
     if not isinstance(item, ast.Definition) or item.keyword != "balancer":
         names = frame.environment.balancers()
@@ -481,6 +512,12 @@ def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Ses
             or (f"'{item.name}' is no balancer; another term is added with +" if item is not None else None),
             fix=renamed(piped.pipe.step, piped.pipe.name, names),
         )
+    return item
+
+
+def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Session) -> ir.Balancer:
+    """The total of a balancer over the terms it is applied to."""
+    item = _balancer_of(piped, frame)
     wanted = set(piped.terms)
     chosen = [term for term in terms if term.name in wanted]
     try:

@@ -86,6 +86,8 @@ def evaluate(node: ast.Expression, scope: Scope) -> Value:
 
 def _name(node: ast.Name, scope: Scope) -> Value:
     name = node.name
+    if name in scope.broken:
+        raise LosslangError(())
     if name in scope.values:
         return scope.values[name]
     if name in scope.axes and len(scope.axes[name]) == 1:
@@ -264,6 +266,8 @@ def _call(node: ast.Call, scope: Scope) -> Value:
 
 
 def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
+    if name in scope.broken:
+        raise LosslangError(())
     if name in scope.values and not _is_builtin_beside(name, scope):
         return _apply(scope.values[name], node, scope)
     if name in TAPS or name in ALIASES:
@@ -320,6 +324,8 @@ def _handed(function: Function, node: ast.Call, scope: Scope) -> Value:
     try:
         return calls.call_value(function, node.arguments, scope, node.span)
     except LosslangError as problem:
+        if not problem.diagnostics:
+            raise
         first = problem.diagnostics[0]
         place, name = first.span, function.definition.name
         inside = place is not None and place.source is node.span.source

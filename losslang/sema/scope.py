@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, TypeVar
 
-from losslang.diagnostics import did_you_mean, error, renamed
+from losslang.diagnostics import LosslangError, Problems, did_you_mean, error, renamed
 from losslang.ir import ops
 from losslang.sema.modules import Environment
 from losslang.sema.resolve import Sort
@@ -125,6 +125,8 @@ class Scope:
     """The extents that the call gives to axes of the definition."""
     wanted: tuple[str, ...] = ()
     """The axes that the left side of a binding names, or the bracket around: one of them may be made by the value."""
+    broken: set[str] = field(default_factory=set[str])
+    """Bindings and index variables that an error left without meaning; it is reported already."""
     implicit: Callable[[str], Tensor | None] | None = None
     """At the level of an objective: the input of a name."""
 
@@ -133,6 +135,17 @@ class Scope:
         axes: MutableMapping[str, Axes] = ChainMap({}, self.axes)
         values: MutableMapping[str, Value] = ChainMap({}, self.values)
         return replace(self, path=path, axes=axes, values=values)
+
+    def attempt(self, binding: ast.Binding, evaluate: Callable[[], Value], problems: Problems) -> None:
+        """Bind a value to its name; where there is none, what uses its names has no error of its own."""
+        value = problems.attempt(evaluate)
+        if value is not None:
+            self.bind(binding.name, value)
+            return
+        axes = () if binding.axes is None else binding.axes.axes
+        places = [item for node in ast.walk(binding.value) if isinstance(node, ast.Index) for item in node.items]
+        variables = {axis.name or "" for axis in axes} | {item.name for item in places if isinstance(item, ast.Name)}
+        self.broken |= {binding.name, *(variables - self.axes.keys() - self.values.keys())}
 
     def bind(self, name: str, value: Value) -> None:
         """Give a value its name."""
@@ -222,6 +235,8 @@ class Scope:
         Raises:
             LosslangError: LL0204 for a name that no axis has.
         """
+        if name in self.broken and name not in self.axes:
+            raise LosslangError(())
         known = self.axes.get(name, ())
         local = tuple(axis for axis in order if self.local.get(axis) == name)
         own = tuple(axis for axis in order if axis.name == name and self.made(axis))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
-from losslang.diagnostics import Label, LosslangError, error, renamed
+from losslang.diagnostics import Label, LosslangError, Problems, error, nearest, renamed
 from losslang.ir.netspec import ALIASES, TAPS
+from losslang.ir.printer import RESERVED
 from losslang.sema.losses import applied, definition_of, is_open, map_operands, parts
 from losslang.sema.modules import Environment
 from losslang.sema.naming import Names
@@ -127,6 +129,17 @@ class Frame:
         return False
 
 
+def _main_factor(expression: ast.Expression) -> ast.Expression:
+    """The factor of a product that is no number."""
+    match expression:
+        case ast.Binary(op="*" | "/", left=left, right=right):
+            return _main_factor(right if isinstance(left, ast.Number) else left)
+        case ast.Unary(op="-") | ast.Labelled():
+            return _main_factor(expression.operand if isinstance(expression, ast.Unary) else expression.value)
+        case _:
+            return expression
+
+
 def is_auto(weight: ast.Expression) -> bool:
     """Whether a factor of a weight is the word ``auto``."""
     return isinstance(weight, ast.Name) and weight.name == "auto"
@@ -209,6 +222,8 @@ class Plan:
     """The names that ``as`` gives, and where."""
     named: Names = field(default_factory=Names)
     """The names of the terms so far."""
+    problems: Problems = field(default_factory=Problems)
+    """What is wrong with terms that are no part of the plan."""
 
     def add(
         self, expression: ast.Expression, weights: tuple[ast.Expression, ...] = (), name: str | None = None
@@ -232,18 +247,41 @@ class Plan:
         pending: list[tuple[str, ast.Expression]] = []
         for sign, term in expression.terms:
             if not self.frame.has_loss(term):
-                pending.append((sign, term))
+                if self._misspelt(term):
+                    self.problems.attempt(partial(self._refuse, term))
+                else:
+                    pending.append((sign, term))
                 continue
-            if pending:
-                whole = ast.Sum((*pending, (sign, term)), span=pending[0][1].span.to(term.span))
-                self._single(whole, weights, None, whole.span)
-                pending = []
-            elif sign == "-":
-                self.add(term, (*weights, ast.Number(-1, span=term.span)))
-            else:
-                self.add(term, weights)
+            self.problems.attempt(partial(self._next, pending, sign, term, weights))
+            pending = []
+        for _, term in pending[-1:]:
+            self.problems.attempt(partial(self._refuse, term))
+
+    def _next(
+        self,
+        pending: Sequence[tuple[str, ast.Expression]],
+        sign: str,
+        term: ast.Expression,
+        weights: tuple[ast.Expression, ...],
+    ) -> None:
         if pending:
-            raise self._no_loss(pending[-1][1])
+            whole = ast.Sum((*pending, (sign, term)), span=pending[0][1].span.to(term.span))
+            self._single(whole, weights, None, whole.span)
+        elif sign == "-":
+            self.add(term, (*weights, ast.Number(-1, span=term.span)))
+        else:
+            self.add(term, weights)
+
+    def _refuse(self, term: ast.Expression) -> None:
+        raise self._no_loss(_main_factor(term))
+
+    def _misspelt(self, term: ast.Expression) -> bool:
+        """Whether what looks like a constant beside a loss is a loss whose name is wrong."""
+        main = _main_factor(term)
+        callee = main.callee if isinstance(main, ast.Call) else main
+        if not isinstance(callee, ast.Name) or callee.name in RESERVED or callee.name in self.frame.declared:
+            return False
+        return self.frame.is_input(callee.name) and nearest(callee.name, self.frame.environment.names()) is not None
 
     def _single(
         self, expression: ast.Expression, weights: tuple[ast.Expression, ...], name: str | None, span: Span

@@ -19,16 +19,22 @@ def check(module: ast.Module) -> None:
     Raises:
         LosslangError: LL0205 (a name twice), LL0210 (a definition that needs itself), LL0309; all of them together.
     """
-    found = [problem for item in module.items for problem in _item(item)]
-    if not found:
-        found = list(_cycles(_module_graph(module)))
+    found = [one for problems in faults(module).values() for one in problems]
     if found:
         raise LosslangError(found)
 
 
-def _item(item: ast.Definition | ast.Alias | ast.Use) -> Iterator[Diagnostic]:
-    if isinstance(item, ast.Use):
-        return
+def faults(module: ast.Module) -> dict[str, list[Diagnostic]]:
+    """What is wrong with each definition of a file, by its name; those without fault are left out."""
+    items = [item for item in module.items if not isinstance(item, ast.Use)]
+    found = {item.name: list(_item(item)) for item in items}
+    if not any(found.values()):
+        for circle, problem in _cycles(_module_graph(module)):
+            found |= {name: [problem] for name in circle}
+    return {name: problems for name, problems in found.items() if problems}
+
+
+def _item(item: ast.Definition | ast.Alias) -> Iterator[Diagnostic]:
     if item.name in RESERVED:
         yield Diagnostic(
             "LL0205",
@@ -39,7 +45,8 @@ def _item(item: ast.Definition | ast.Alias | ast.Use) -> Iterator[Diagnostic]:
         )
     if isinstance(item, ast.Definition):
         yield from _names(item)
-        yield from _cycles({b.name: (b.span, _references(b.value)) for b in item.bindings})
+        for _, problem in _cycles({b.name: (b.span, _references(b.value)) for b in item.bindings}):
+            yield problem
         if item.keyword == "objective":
             yield from _inputs(item)
 
@@ -120,6 +127,9 @@ def _references(part: object) -> set[str]:
                 inside = {name for argument in node.arguments for name in _references(argument.value)}
                 found |= inside - bound
                 stack += ast.bound_values(node)
+            case ast.Call(callee=ast.Index(base=base, items=items, filter=condition)):  # a bracket names axes
+                limits = [operand for item in items if isinstance(item, ast.Compare) for operand in item.operands[1:]]
+                stack += [base, condition, *limits, *(argument.value for argument in node.arguments)]
             case ast.Node():
                 stack += ast.children(node)
             case _:
@@ -127,14 +137,14 @@ def _references(part: object) -> set[str]:
     return found
 
 
-def _cycles(graph: Graph) -> Iterator[Diagnostic]:
-    """One error for each circle of names."""
+def _cycles(graph: Graph) -> Iterator[tuple[list[str], Diagnostic]]:
+    """Each circle of names, and its error."""
     done: set[str] = set()
     for start in graph:
         circle = _circle(graph, start, done)
         if circle:
             chain = " -> ".join([*circle, circle[0]])
-            yield Diagnostic(
+            problem = Diagnostic(
                 "LL0210",
                 f"'{circle[0]}' needs itself" + (f": {chain}" if len(circle) > 1 else ""),
                 graph[circle[0]][0],
@@ -146,6 +156,7 @@ def _cycles(graph: Graph) -> Iterator[Diagnostic]:
                 ),
                 hint="the value of the call before is last(x, init); nothing else may refer to itself",
             )
+            yield circle, problem
 
 
 def _circle(graph: Graph, start: str, done: set[str]) -> list[str]:

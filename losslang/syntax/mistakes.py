@@ -177,6 +177,8 @@ def _expected(place: _Place) -> str:
         kinds -= _OPERATOR
     if place.rule != "file":
         kinds.discard("_NL")
+    if place.rule in ("statement", "line") and "$END" in kinds:
+        kinds = kinds - {"$END"} | {"_NL"}
     words += sorted(_WORDS[kind] for kind in kinds if kind in _WORDS)
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1] if words else ""
 

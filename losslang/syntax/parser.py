@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import lark.lexer
@@ -21,6 +22,7 @@ from losslang.diagnostics import Diagnostic, LosslangError, error
 from losslang.source import Source, Span, folder
 from losslang.syntax import ast, lexical, mistakes
 from losslang.syntax.build import Builder
+from losslang.syntax.recovery import Part, every_error, parts_of
 
 
 class Chunk(NamedTuple):
@@ -35,27 +37,55 @@ class Chunk(NamedTuple):
 
 def parse_expression(source: Source, start: int = 0) -> ast.Expression:
     """The objective or value in a text, or behind ``start`` in it; line breaks mean nothing."""
-    return _parse(source, "expression", start, len(source.text))
+    whole = Part("expression", start, len(source.text))
+    try:
+        return _parse(source, whole)
+    except LosslangError as failure:
+        raise every_error(parts_of(source, whole), failure, partial(_parse, source), source) from None
 
 
 def parse_type(source: Source) -> ast.Type:
     """The type in a text, as after the ``:`` of a parameter."""
-    return _parse(source, "type_only", 0, len(source.text))
+    return _parse(source, Part("type_only", 0, len(source.text)))
+
+
+def sound_terms(source: Source) -> ast.Expression | None:
+    """The terms of an expression that parse by themselves, where others do not."""
+    found: list[ast.Expression] = []
+    for part in parts_of(source, Part("expression", 0, len(source.text))):
+        with suppress(LosslangError):
+            found.append(_parse(source, part))
+    if len(found) < 2:
+        return found[0] if found else None
+    return ast.Sum(tuple(("+", term) for term in found), span=found[0].span.to(found[-1].span))
+
+
+def sound_part(source: Source) -> tuple[ast.Module, set[str]]:
+    """The definitions of a file that parse, where others do not, and the names of these."""
+    items: list[ast.Use | ast.Definition | ast.Alias] = []
+    broken: set[str] = set()
+    for chunk in index_module(source):
+        try:
+            items.append(parse_definition(source, chunk.start, chunk.end))
+        except LosslangError:
+            broken.add(chunk.name)
+    return ast.Module(tuple(items), span=Span(source, 0, len(source.text))), broken
 
 
 @lru_cache(maxsize=8)
 def parse_module(source: Source) -> ast.Module:
-    """The definitions of a file; where several do not parse, all of their errors are raised together."""
+    """The definitions of a file; where it does not parse, as many errors are raised together as can be told apart."""
     try:
-        module: ast.Module = _parse(source, "file", 0, len(source.text))
+        module: ast.Module = _parse(source, Part("file", 0, len(source.text)))
     except LosslangError as failure:
-        raise _every_error(source, failure) from None
+        chunks = [Part("file", chunk.start, chunk.end) for chunk in index_module(source)]
+        raise every_error(chunks, failure, partial(_parse, source), source) from None
     return replace(module, items=_documented(source, module, 0), doc=_file_doc(source.text, module.items))
 
 
 def parse_definition(source: Source, start: int, end: int) -> ast.Definition | ast.Alias | ast.Use:
     """The one top-level item in a stretch of a file, with its places in the whole file."""
-    module: ast.Module = _parse(source, "file", start, end)
+    module: ast.Module = _parse(source, Part("file", start, end))
     items = _documented(source, module, start)
     if len(items) != 1:
         span = items[1].span if items else Span(source, start, end)
@@ -118,7 +148,7 @@ def _layout(token: Token, indents: list[int]) -> Iterator[Token]:
         raise _LayoutError(end, wanted)
 
 
-STARTS = ["file", "expression", "type_only"]
+STARTS = ["file", "expression", "type_only", "statement"]
 LAYOUT = _Layout()
 
 
@@ -134,9 +164,10 @@ def _lark() -> Lark:
         lark.lexer.has_interegular = found
 
 
-def _parse(source: Source, rule: str, start: int, end: int) -> Any:
+def _parse(source: Source, part: Part) -> Any:
     """The node for a stretch of a source; every failure is a `LosslangError`."""
-    text = source.text[start:end]
+    rule, start, end = part.rule, part.start, part.end
+    text = source.text[start:end] + part.tail
     lexical.check(source, start, end)
     if rule == "file":
         text += "\n"
@@ -153,7 +184,7 @@ def _parse(source: Source, rule: str, start: int, end: int) -> Any:
                 hint="an objective is a sum of losses: 0.5*l1 + focal(gamma=2)",
             )
     try:
-        tree = _lark().parse(text, start=rule)
+        tree = _lark().parse(text, start="expression" if rule == "line" else rule)
     except _LayoutError as failure:
         at = start + failure.position
         raise LosslangError(replace(failure.diagnostic, span=Span(source, at, at + 1))) from None
@@ -171,20 +202,6 @@ def _check_depth(node: ast.Node) -> None:
         if level > ast.MAX_DEPTH:
             raise LosslangError(lexical.too_deep(current.span))
         waiting.extend((child, level + 1) for child in ast.children(current))
-
-
-def _every_error(source: Source, first: LosslangError) -> LosslangError:
-    """The errors of all definitions of a file, or the first alone where no definition by itself has one."""
-    found: list[Diagnostic] = []
-    for chunk in index_module(source):
-        try:
-            parse_definition(source, chunk.start, chunk.end)
-        except LosslangError as failure:
-            found.extend(failure.diagnostics)
-    known = {(diagnostic.code, diagnostic.span) for diagnostic in found}
-    if any((diagnostic.code, diagnostic.span) not in known for diagnostic in first.diagnostics):
-        return first
-    return LosslangError(found)
 
 
 # ------------------------------------------------------------------------------------------ documentation

@@ -184,11 +184,11 @@ def test_depth_is_no_traceback(shape: str, count: int) -> None:
 
 
 def test_what_doubles_at_every_level_is_refused_in_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     fns = "".join(f"fn f{k + 1}(x): f{k}(x) + f{k}(2*x)\n" for k in range(50))
     (found,) = problems(f"fn f0(x): x\n{fns}loss f(x: real[b]) -> [b]: f50(x)\n\nobjective o(): f\n")
     assert found.code == "LL0406"
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
 
 
 # ------------------------------------------------------------------------------------------ odd arguments

@@ -1,0 +1,102 @@
+"""Everything that is to be said of a text: one mistake does not hide those that have nothing to do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from losslang.diagnostics import Diagnostic, LosslangError, Problems
+from losslang.sema import wellformed
+from losslang.sema.elaborate import Program, elaborated, of_definition, of_expression, program, value_of
+from losslang.sema.modules import Environment, Item, environment
+from losslang.sema.resolve import sort_of
+from losslang.sema.unit import Unit
+from losslang.source import Source
+from losslang.syntax import ast, parser
+
+
+def review(unit: Unit, name: str | None = None) -> list[Diagnostic]:
+    """The errors of an objective, or of all definitions of a file, each once and in their order."""
+    problems = Problems()
+    if not parser.is_module(unit.source):
+        _expression(unit, problems)
+    elif name is not None:
+        problems.attempt(lambda: elaborated(program(unit, name)))
+    else:
+        _module(unit, problems)
+    return sorted(problems.together().diagnostics, key=partial(_place, source=unit.source))
+
+
+def _place(diagnostic: Diagnostic, source: Source) -> tuple[bool, int]:
+    """In the order of the text; what lies in other files comes after it."""
+    here = diagnostic.span is not None and diagnostic.span.source is source
+    return not here, diagnostic.span.start if diagnostic.span is not None else 0
+
+
+def _expression(unit: Unit, problems: Problems) -> None:
+    """An objective of one expression; where terms do not parse, the others are checked without them."""
+    try:
+        expression = parser.parse_expression(unit.source)
+    except LosslangError as failure:
+        problems.errors.append(failure)
+        rest = parser.sound_terms(unit.source)
+        if rest is not None:
+            problems.attempt(partial(_only_terms, of_expression(rest, Unit(unit.source))))
+        return
+    problems.attempt(partial(elaborated, of_expression(expression, unit)))
+
+
+def _only_terms(text: Program) -> None:
+    """What is wrong with terms of a text that is not whole: what the whole lacks is not known."""
+    try:
+        elaborated(text)
+    except LosslangError as failure:
+        raise LosslangError([one for one in failure.diagnostics if one.code != "LL0401"]) from None
+
+
+def _module(unit: Unit, problems: Problems) -> None:
+    """The definitions of a file that parse and need none that do not."""
+    module, broken = _parsed(unit.source, problems)
+    faults = wellformed.faults(module)
+    problems.errors.append(LosslangError([one for found in faults.values() for one in found]))
+    known = problems.attempt(lambda: environment(module, unit.search))
+    if known is None:
+        return
+    items = [item for item in module.items if not isinstance(item, ast.Use)]
+    lost = _needing(broken | faults.keys(), items)
+    for item in items:
+        if item.name not in lost:
+            problems.attempt(partial(_item, item, known, unit))
+
+
+def _parsed(source: Source, problems: Problems) -> tuple[ast.Module, set[str]]:
+    """The definitions of a file that parse, and the names of the others."""
+    try:
+        return parser.parse_module(source), set()
+    except LosslangError as failure:
+        problems.errors.append(failure)
+        return parser.sound_part(source)
+
+
+def _needing(names: Iterable[str], items: Iterable[Item]) -> set[str]:
+    """The names, and those of the definitions that need one of them."""
+    lost = set(names)
+    needs = {item.name: wellformed.needs(item) for item in items}
+    while more := {name for name, needed in needs.items() if name not in lost and needed & lost}:
+        lost |= more
+    return lost
+
+
+def _item(item: Item, known: Environment, unit: Unit) -> None:
+    if isinstance(item, ast.Definition) and item.keyword == "objective":
+        elaborated(of_definition(item, known, unit))
+    elif _stands_alone(item):
+        value_of(ast.Name(item.name, span=item.span), known)
+
+
+def _stands_alone(item: Item) -> bool:
+    """Whether a definition can be called with tensors alone: every other parameter has a default."""
+    if isinstance(item, ast.Alias):
+        return True
+    needed = [parameter for parameter in item.parameters if parameter.default is None]
+    return item.keyword in ("loss", "fn") and all(sort_of(p) == "tensor" and p.type is not None for p in needed)
