@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import count
 
 from losslang.ir import nodes as ir
 from losslang.ir import ops
@@ -17,7 +16,7 @@ from losslang.ir.adjoints import adjoint
 from losslang.ir.maps import spread
 from losslang.ir.nodes import Node
 from losslang.ir.ops import apply, const, index, iota, is_const, reduce
-from losslang.types import Axes, Axis, ordered
+from losslang.types import Axis, ordered
 
 Rule = Callable[[ir.Op, Node], "tuple[Node | None, ...]"]
 
@@ -282,23 +281,13 @@ def _reduce_rule(node: ir.Reduce, g: Node) -> Node | None:
 def _product_of_others(node: ir.Reduce) -> Node:
     """For each factor the product of the others: no division, so it is exact where factors are 0."""
     taken = {axis for arg in node.args for axis in arg.axes}
-    renamed = {axis: iota(fresh) for axis, fresh in _copies(node.over, taken).items()}
+    renamed = {axis: iota(fresh) for axis, fresh in ops.copies(node.over, taken).items()}
     other: Node = const(False)
     for axis, position in renamed.items():
         other = apply("or", other, apply("ne", iota(axis), position))
     x, *mask = (index(arg, renamed) for arg in node.args)
     kept = apply("and", other, mask[0]) if mask else other
     return reduce("prod", x, [position.axes[0] for position in renamed.values()], kept)
-
-
-def _copies(axes: Axes, taken: set[Axis]) -> dict[Axis, Axis]:
-    """For each axis an index variable over it that is not taken."""
-    fresh: dict[Axis, Axis] = {}
-    for axis in axes:
-        ordinal = next(n for n in count(1) if axis.copy(n) not in taken)
-        fresh[axis] = axis.copy(ordinal)
-        taken.add(fresh[axis])
-    return fresh
 
 
 def _index_rule(node: ir.Index, g: Node, rows: Rows) -> Node:
@@ -309,7 +298,7 @@ def _index_rule(node: ir.Index, g: Node, rows: Rows) -> Node:
         back = {p.axes[0]: iota(axis) for axis, p in positions.items()}
         return index(g, back)
     clash = tuple(axis for axis in node.axes if axis in positions)
-    fresh: dict[Axis, Node] = {a: iota(copy) for a, copy in _copies(clash, {*node.axes, *x.axes}).items()}
+    fresh: dict[Axis, Node] = {a: iota(copy) for a, copy in ops.copies(clash, {*node.axes, *x.axes}).items()}
     g = index(g, fresh)
     hit: Node = const(True)
     for axis, position in positions.items():

@@ -68,6 +68,18 @@ SPECTRUM = 9
 """Where the axis of a spectrum's frequencies stands among made axes: behind all others."""
 
 
+def _none(over: Axes, args: tuple[Node, ...], options: Mapping[str, Option]) -> Axes:
+    return ()
+
+
+def _first(over: Axes, args: tuple[Node, ...], options: Mapping[str, Option]) -> Axes:
+    return over[:1]
+
+
+def _second(over: Axes, args: tuple[Node, ...], options: Mapping[str, Option]) -> Axes:
+    return over[1:]
+
+
 MAPS: dict[str, MapInfo] = {
     # along axes that stay: several axes count as one, in the order of the dimensions
     "sort": MapInfo(_kept, None, ("by",)),
@@ -78,6 +90,16 @@ MAPS: dict[str, MapInfo] = {
     "fft": MapInfo(_kept),
     "stft": MapInfo(_frames, defaults=STFT_DEFAULTS, apart=True),
     "stft_t": MapInfo(_parents, defaults=STFT_DEFAULTS, apart=True),
+    # pairs of axes: rows and columns of a matrix
+    "cholesky": MapInfo(_kept, paired=True),
+    "solve": MapInfo(_second, paired=True),
+    "inv": MapInfo(_kept, paired=True),
+    "logdet": MapInfo(_none, paired=True),
+    "pinv": MapInfo(_kept, paired=True),
+    "eigvals": MapInfo(_first, paired=True),
+    "eigvecs": MapInfo(_kept, paired=True),
+    "inv_sqrt": MapInfo(_kept, paired=True),
+    "assignment": MapInfo(_first, "int", paired=True),
     # windows
     "conv": MapInfo(_conv, apart=True),
     "conv_t": MapInfo(_parents, apart=True),

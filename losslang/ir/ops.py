@@ -581,6 +581,16 @@ def _shrinks(x: Node, positions: Mapping[Axis, Node]) -> bool:
     return {axis for position in positions.values() for axis in position.axes} <= set(x.axes)
 
 
+def copies(axes: Axes, taken: set[Axis]) -> dict[Axis, Axis]:
+    """For each axis an index variable over it that is not taken; it is then."""
+    fresh: dict[Axis, Axis] = {}
+    for axis in axes:
+        ordinal = next(n for n in count(1) if axis.copy(n) not in taken)
+        fresh[axis] = axis.copy(ordinal)
+        taken.add(fresh[axis])
+    return fresh
+
+
 def _index_leaf(x: Node, positions: Mapping[Axis, Node]) -> Node:
     along = ordered(set(positions))
     args = (x, *(positions[axis] for axis in along))

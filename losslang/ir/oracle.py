@@ -223,8 +223,8 @@ class Oracle:
         apart = maps.stands_apart(node.name)
         axes = node.args[0].axes if apart else ops.merge(node.args)
         args = [self.full(arg) if apart else self._full_at(arg, axes) for arg in node.args]
-        run = twins.Run(node, args, tuple(d for axis in node.over for d in self.places((axis,), axes)), self.shape)
-        return twins.TWINS[node.name](run)
+        dims = tuple(dim for axis in node.over for dim in self.places((axis,), axes))
+        return twins.TWINS[node.name](twins.Run(node, args, dims, self.shape, self.places))
 
     def _full_at(self, node: Node, axes: Axes) -> Array:
         return np.broadcast_to(self.align(node, axes), self.shape(axes))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losslang.ir import nodes as ir
+from losslang.ir import ops
 from losslang.ir.maps import MAPS
 from losslang.types import Axes
 
@@ -31,6 +32,21 @@ class Run:
     args: Sequence[Array]
     dims: tuple[int, ...]
     extents: Callable[[Axes], tuple[int, ...]]
+    places: Callable[[Axes, Axes], tuple[int, ...]]
+
+    @property
+    def axes(self) -> Axes:
+        """The axes of the aligned operands."""
+        return ops.merge(self.node.args)
+
+    def matrix(self, place: int = 0) -> Array:
+        """An operand with the rows and columns of the map as its last dimensions."""
+        return np.moveaxis(self.args[place], self.dims, (-2, -1))
+
+    def back(self, result: Array, last: Axes) -> Array:
+        """A result whose last dimensions are these axes, with its dimensions in order."""
+        have = (*(axis for axis in self.axes if axis not in self.node.over), *last)
+        return np.moveaxis(result, range(-len(last), 0), self.places(last, self.node.axes)) if have and last else result
 
     def option(self, name: str, default: Any = None) -> Any:
         """An option of the map."""
@@ -130,6 +146,105 @@ def _stft_t(run: Run) -> Array:
     return np.moveaxis(x, -1, run.dims[0])
 
 
+# ------------------------------------------------------------------------------------------ pairs of axes
+def _each(function: Callable[[Array], Array], matrices: Array) -> Array:
+    """A function of each matrix of a stack; nan where it has none."""
+    flat = matrices.reshape(-1, *matrices.shape[-2:])
+    results: list[Array | None] = []
+    for matrix in flat:
+        try:
+            results.append(np.asarray(function(matrix)))
+        except np.linalg.LinAlgError:
+            results.append(None)
+    shape = next((r.shape for r in results if r is not None), np.asarray(function(np.eye(flat.shape[-1]))).shape)
+    whole = [np.full(shape, np.nan) if result is None else result for result in results]
+    return np.array(whole).reshape(*matrices.shape[:-2], *shape)
+
+
+def _cholesky(run: Run) -> Array:
+    return run.back(_each(np.linalg.cholesky, run.matrix()), run.node.over)
+
+
+def _inv(run: Run) -> Array:
+    """The inverse takes rows to columns: with rows first it is transposed."""
+    return run.back(np.swapaxes(_each(np.linalg.inv, run.matrix()), -2, -1), run.node.over)
+
+
+def _solve(run: Run) -> Array:
+    row, column = run.dims
+    x = np.moveaxis(run.args[1], column, -1)[..., 0]  # it is the same along the columns
+    x = np.moveaxis(x, row - (column < row), -1)
+    inverse = _each(np.linalg.inv, run.matrix())
+    return run.back((inverse @ x[..., None])[..., 0], run.node.into)
+
+
+def _logdet(run: Run) -> Array:
+    sign, size = np.linalg.slogdet(run.matrix())
+    return np.where(sign < 0, np.nan, size)
+
+
+def _pinv(run: Run) -> Array:
+    return run.back(np.swapaxes(np.linalg.pinv(run.matrix()), -2, -1), run.node.over)
+
+
+def _eigvals(run: Run) -> Array:
+    return run.back(np.linalg.eigvalsh(run.matrix()), run.node.into)
+
+
+def _eigvecs(run: Run) -> Array:
+    return run.back(np.linalg.eigh(run.matrix())[1], run.node.over)
+
+
+def _inv_sqrt(run: Run) -> Array:
+    values, vectors = np.linalg.eigh(run.matrix())
+    least = values.max(-1, keepdims=True, initial=0.0) * values.shape[-1] * np.finfo(np.float64).eps
+    scale = np.where(values > least, 1 / np.sqrt(np.where(values > least, values, 1.0)), 0.0)
+    return run.back((vectors * scale[..., None, :]) @ np.swapaxes(vectors, -2, -1), run.node.over)
+
+
+def _assignment(run: Run) -> Array:
+    costs = run.matrix()
+    flat = costs.reshape(-1, *costs.shape[-2:])
+    chosen = [cheapest(matrix) for matrix in flat]
+    return run.back(np.array(chosen, dtype=np.int64).reshape(costs.shape[:-1]), run.node.into)
+
+
+def cheapest(cost: Array) -> list[int]:
+    """The assignment of rows to columns of least cost, by trying every set of columns; -1 for a row without one.
+
+    Infinite costs are forbidden. As many rows as possible get a column; of equals the first column counts.
+    """
+    rows, columns = cost.shape
+    allowed = np.isfinite(cost)
+    best: dict[tuple[int, int], tuple[int, float, int]] = {}
+
+    def search(row: int, taken: int) -> tuple[int, float]:
+        """How many rows from this one on stay without a column, and what the others cost."""
+        if row == rows:
+            return 0, 0.0
+        if (row, taken) not in best:
+            found = [(*_plus(search(row + 1, taken), 1, 0.0), -1)]
+            for column in range(columns):
+                if allowed[row, column] and not taken >> column & 1:
+                    rest = search(row + 1, taken | 1 << column)
+                    found.append((*_plus(rest, 0, float(cost[row, column])), column))
+            best[row, taken] = min(found, key=lambda option: (option[0], option[1], option[2] < 0))
+        return best[row, taken][:2]
+
+    search(0, 0)
+    chosen: list[int] = []
+    taken = 0
+    for row in range(rows):
+        column = best[row, taken][2]
+        chosen.append(column)
+        taken |= 0 if column < 0 else 1 << column
+    return chosen
+
+
+def _plus(rest: tuple[int, float], alone: int, cost: float) -> tuple[int, float]:
+    return rest[0] + alone, rest[1] + cost
+
+
 # ------------------------------------------------------------------------------------------ windows
 def _correlate(x: Array, window: Array, dim: int) -> Array:
     """Every whole window along a dimension; none where the window is the longer one."""
@@ -162,6 +277,15 @@ TWINS: dict[str, Callable[[Run], Array]] = {
     "fft": _fft,
     "stft": _stft,
     "stft_t": _stft_t,
+    "cholesky": _cholesky,
+    "solve": _solve,
+    "inv": _inv,
+    "logdet": _logdet,
+    "pinv": _pinv,
+    "eigvals": _eigvals,
+    "eigvecs": _eigvecs,
+    "inv_sqrt": _inv_sqrt,
+    "assignment": _assignment,
     "conv": _conv,
     "conv_t": _conv_t,
     "diff": _conv,

@@ -85,6 +85,24 @@ def _stft_t(emitter: Emitter, node: ir.Map) -> fx.Node:
     return emitter.call(functional.signal, g, length, dim, *_told(node), dict(node.options)["part"])
 
 
+# ------------------------------------------------------------------------------------------ pairs of axes
+def _paired(function: Callable[..., torch.Tensor]) -> Rule:
+    """A function of matrices: told which dimensions are rows and columns, and where those of the result belong."""
+
+    def lower(emitter: Emitter, node: ir.Map) -> fx.Node:
+        places = [dim for axis in node.into for dim in emitter.places((axis,), node.axes)]
+        return emitter.call(function, *_aligned(emitter, node), _dims(emitter, node), places)
+
+    return lower
+
+
+def _solve(emitter: Emitter, node: ir.Map) -> fx.Node:
+    """A factor of Cholesky's is a triangle."""
+    factor = node.args[0]
+    lower = isinstance(factor, ir.Map) and factor.name == "cholesky" and factor.over == node.over
+    return _paired(functional.solve_triangular if lower else functional.solve)(emitter, node)
+
+
 # ------------------------------------------------------------------------------------------ windows
 def _diff(emitter: Emitter, node: ir.Map) -> fx.Node:
     x = emitter.tensor(node.args[0])
@@ -116,6 +134,14 @@ RULES: dict[str, Rule] = {
     "fft": _fft,
     "stft": _stft,
     "stft_t": _stft_t,
+    "cholesky": _paired(functional.cholesky),
+    "solve": _solve,
+    "inv": _paired(functional.inv),
+    "logdet": _paired(functional.logdet),
+    "pinv": _paired(functional.pinv),
+    "eigvals": _paired(functional.eigvals),
+    "eigvecs": _paired(functional.eigvecs),
+    "inv_sqrt": _paired(functional.inv_sqrt),
     "conv": _conv,
     "conv_t": _transposed(functional.convolve_transposed),
     "diff": _diff,

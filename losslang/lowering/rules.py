@@ -329,6 +329,9 @@ def _gather(emitter: Emitter, node: ir.Index, positions: dict[Axis, Node]) -> Op
     index: list[Operand] = []
     for axis in x.axes:
         if axis in positions:
+            if isinstance(positions[axis], ir.Const):
+                index.append(int(emitter.values[positions[axis]]))
+                continue
             place = emitter.align(positions[axis], node.axes)
             index.append(emitter.call(functional.within, place, emitter.extent(axis)))
             continue

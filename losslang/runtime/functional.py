@@ -1,5 +1,7 @@
 """What lowered graphs call besides torch's own functions; exported objectives carry this file's text."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch.linalg has no types)
 from collections.abc import Sequence
 
 import torch
@@ -22,10 +24,11 @@ def within(index: Tensor, count: int) -> Tensor:
     return index.clamp(0, count - 1)
 
 
-def elements(x: Tensor, places: tuple[Tensor, ...]) -> Tensor:
+def elements(x: Tensor, places: tuple[Tensor | int, ...]) -> Tensor:
     """The elements at some places; of nothing there are none, and whatever stands for them is left out."""
     if x.numel() == 0:
-        return torch.zeros_like(sum(places, torch.zeros_like(places[0])), dtype=x.dtype)
+        tensors = [place for place in places if isinstance(place, Tensor)]
+        return torch.zeros_like(sum(tensors[1:], tensors[0]), dtype=x.dtype)
     return x[places]
 
 
@@ -95,6 +98,84 @@ def running_sum(x: Tensor, dims: Sequence[int], backwards: bool) -> Tensor:
     flat = joined(x, dims)
     total = flat.flip(-1).cumsum(-1).flip(-1) if backwards else flat.cumsum(-1)
     return separated(total, x, dims)
+
+
+def matrices(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """Rows and columns as the last dimensions."""
+    return x.movedim(tuple(dims), (-2, -1))
+
+
+def placed(x: Tensor, places: Sequence[int]) -> Tensor:
+    """The last dimensions of a result where they belong."""
+    return x.movedim(tuple(range(x.dim() - len(places), x.dim())), tuple(places))
+
+
+def solid(x: Tensor, info: Tensor) -> Tensor:
+    """nan for each matrix for which there is no result."""
+    return torch.where((info == 0)[..., None, None], x, float("nan"))
+
+
+def cholesky(a: Tensor, dims: Sequence[int], places: Sequence[int]) -> Tensor:
+    """The lower triangle whose product with its transpose is a symmetric matrix."""
+    factor, info = torch.linalg.cholesky_ex(matrices(a, dims))
+    return placed(solid(factor, info), places)
+
+
+def solve(a: Tensor, x: Tensor, dims: Sequence[int], places: Sequence[int]) -> Tensor:
+    """``y`` with ``sum[e](a[d, e]*y[e]) = x[d]``."""
+    found, info = torch.linalg.solve_ex(matrices(a, dims), matrices(x, dims)[..., :1])
+    return placed(solid(found, info)[..., 0], places)
+
+
+def solve_triangular(a: Tensor, x: Tensor, dims: Sequence[int], places: Sequence[int]) -> Tensor:
+    """`solve` for a lower triangle."""
+    found = torch.linalg.solve_triangular(matrices(a, dims), matrices(x, dims)[..., :1], upper=False)
+    return placed(found[..., 0], places)
+
+
+def inv(a: Tensor, dims: Sequence[int], places: Sequence[int]) -> Tensor:
+    """The inverse, which takes rows to columns."""
+    found, info = torch.linalg.inv_ex(matrices(a, dims))
+    return placed(solid(found, info).mT, places)
+
+
+def logdet(a: Tensor, dims: Sequence[int], places: Sequence[int]) -> Tensor:
+    """The logarithm of the determinant; nan where that is below 0."""
+    sign, size = torch.linalg.slogdet(matrices(a, dims))
+    return torch.where(sign < 0, float("nan"), size)
+
+
+def pinv(a: Tensor, dims: Sequence[int], places: Sequence[int]) -> Tensor:
+    """The pseudo-inverse, which takes rows to columns."""
+    return placed(torch.linalg.pinv(matrices(a, dims)).mT, places)
+
+
+def eigvals(a: Tensor, dims: Sequence[int], places: Sequence[int]) -> Tensor:
+    """The eigenvalues of a symmetric matrix, ascending."""
+    return placed(torch.linalg.eigvalsh(matrices(a, dims)), places)
+
+
+def eigvecs(a: Tensor, dims: Sequence[int], places: Sequence[int]) -> Tensor:
+    """The eigenvectors of a symmetric matrix, one in each column."""
+    return placed(torch.linalg.eigh(matrices(a, dims)).eigenvectors, places)
+
+
+def inv_sqrt(a: Tensor, dims: Sequence[int], places: Sequence[int]) -> Tensor:
+    """The inverse square root of a symmetric matrix, on the part where that is above 0.
+
+    Its derivative is finite where eigenvalues are equal, unlike that of the eigenvectors: it is added by hand to a
+    value that is a constant.
+    """
+    matrix = matrices(a, dims)
+    values, vectors = torch.linalg.eigh(matrix.detach())
+    kept = values > values.amax(-1, keepdim=True) * values.shape[-1] * torch.finfo(values.dtype).eps
+    roots = torch.where(kept, values, 1.0).sqrt()
+    scale = torch.where(kept, 1 / roots, 0.0)
+    both = kept[..., :, None] & kept[..., None, :]
+    products = roots[..., :, None] * roots[..., None, :]
+    slope = torch.where(both, -1 / (products * (roots[..., :, None] + roots[..., None, :])), 0.0)
+    change = vectors.mT @ (matrix - matrix.detach()) @ vectors
+    return placed(vectors @ (torch.diag_embed(scale) + slope * change) @ vectors.mT, places)
 
 
 def convolve(x: Tensor, window: Tensor, dims: Sequence[int]) -> Tensor:

@@ -307,6 +307,117 @@ def _largest(call: Bracketed, places: bool) -> Value:
     return call.one(given["x"], chosen)
 
 
+# ------------------------------------------------------------------------------------------ matrices
+def _pair(call: Bracketed, x: Tensor) -> tuple[Axis, Axis]:
+    """The rows and columns that the bracket names."""
+    axes = call.axes(x.order)
+    if len(axes) != 2 or len(call.callee.items) != 2 or any(axis.rest or axis not in x.order for axis in axes):
+        raise error(
+            "LL0302",
+            f"{call.name} takes a matrix: two axes of its value",
+            call.span,
+            expected=f"{call.name}[d, e](a) for a[d, e]",
+            found=axes_text(axes) or "no axis",
+            hint=f"the value has the axes {axes_text(x.order) or 'of a number: none'}",
+        )
+    if any(set(condition.node.axes) & set(axes) for condition in x.domain) or call.callee.filter is not None:
+        raise error(
+            "LL0304",
+            f"{call.name} over axes with a filter or mask",
+            call.span,
+            expected="a whole matrix",
+            found=describe(x),
+            hint="give what is outside a number: a if m else (d == e)",
+        )
+    return axes[0], axes[1]
+
+
+def _square(call: Bracketed, x: Tensor) -> tuple[Axis, Axis]:
+    """Rows and columns of equal number: variables over one axis, or of one known extent."""
+    row, column = _pair(call, x)
+    if row.root != column.root and (row.root.size is None or row.root.size != column.root.size):
+        raise error(
+            "LL0302",
+            f"{call.name} takes a square matrix",
+            call.span,
+            expected="two index variables over one axis, or axes of one known extent",
+            found=axes_text((row, column)),
+            hint="declare the extents, a: real[d=3, e=3], or index one axis twice: c[d, e] = sum[i](x[i, d]*x[i, e])",
+        )
+    return row, column
+
+
+def _matrix(of: Callable[[Axis, Axis], Axes], square: bool = True) -> Callable[[Bracketed], Value]:
+    """A function of matrices; ``of`` says which of the two axes its result has."""
+
+    def apply(call: Bracketed) -> Value:
+        def single(x: Tensor) -> Tensor:
+            row, column = _square(call, x) if square else _pair(call, x)
+            node = map_along(call.name, (spread(x.node, (row, column)),), (row, column))
+            kept = of(row, column)
+            order = tuple(axis for axis in x.order if axis in kept or axis not in (row, column))
+            return Tensor(node, order, x.domain)
+
+        return call.one(call.arguments(["a"])["a"], single)
+
+    return apply
+
+
+def _eigmin(call: Bracketed) -> Value:
+    """The smallest eigenvalue of a symmetric matrix."""
+
+    def single(x: Tensor) -> Tensor:
+        row, column = _square(call, x)
+        values = map_along("eigvals", (spread(x.node, (row, column)),), (row, column))
+        order = tuple(axis for axis in x.order if axis not in (row, column))
+        return Tensor(ops.reduce("min", values, (row,)), order, x.domain)
+
+    return call.one(call.arguments(["a"])["a"], single)
+
+
+def _spectral_norm(call: Bracketed) -> Value:
+    """``spectral_norm[i, j](w)``: the largest singular value, the root of the largest eigenvalue of ``w'w``."""
+
+    def single(x: Tensor) -> Tensor:
+        row, column = _pair(call, x)
+        fresh = ops.copies((column,), {*x.node.axes, *x.order})[column]
+        other = ops.index(x.node, {column: ops.iota(fresh)})
+        gram = ops.reduce("sum", ops.apply("mul", x.node, other), (row,))
+        values = map_along("eigvals", (spread(gram, (column, fresh)),), (column, fresh))
+        largest = ops.apply("max", ops.const(0.0), ops.reduce("max", values, (column,)))
+        order = tuple(axis for axis in x.order if axis not in (row, column))
+        return Tensor(ops.apply("sqrt", largest), order, x.domain)
+
+    return call.one(call.arguments(["w"])["w"], single)
+
+
+def _solve(call: Bracketed) -> Value:
+    """``solve[d, e](a, x)``: y[e] with ``sum[e](a[d, e]*y[e]) = x[d]``."""
+    given = call.arguments(["a", "x"])
+
+    def single(pair: list[Value]) -> Tensor:
+        a, x = (tensor(value, call.span) for value in pair)
+        row, column = _square(call, a)
+        if row not in x.order or column in x.order:
+            raise error(
+                "LL0302",
+                f"solve takes a vector over the rows '{call.scope.name_of(row)}', and gives one over the columns",
+                call.span,
+                expected=f"x[{call.scope.name_of(row)}]",
+                found=describe(x),
+                hint=f"index it: x[..., {call.scope.name_of(row)}]",
+            )
+        domain = combine([a, x], call.span)
+        if any(set(condition.node.axes) & {row, column} for condition in domain):
+            raise error("LL0304", "solve over an axis with a filter or mask", call.span, hint="give numbers outside")
+        node = map_along("solve", (spread(a.node, (row, column)), spread(x.node, (row,))), (row, column))
+        outer = tuple(axis for axis in a.order if axis not in (row, column))
+        placed = tuple(column if axis == row else axis for axis in x.order)
+        return Tensor(node, merge_orders([outer, placed]), domain)
+
+    return lift([given["a"], given["x"]], single, call.span)
+
+
 BUILTINS: dict[str, Callable[[Bracketed], Value]] = {
     "sort": _sort,
     "unsort": _unsort,
@@ -314,4 +425,14 @@ BUILTINS: dict[str, Callable[[Bracketed], Value]] = {
     "cumsum": _cumsum,
     "topk": _topk,
     "argtopk": _argtopk,
+    "cholesky": _matrix(lambda row, column: (row, column)),
+    "inv": _matrix(lambda row, column: (row, column)),
+    "pinv": _matrix(lambda row, column: (row, column), square=False),
+    "inv_sqrt": _matrix(lambda row, column: (row, column)),
+    "eigvecs": _matrix(lambda row, column: (row, column)),
+    "eigvals": _matrix(lambda row, column: (row,)),
+    "logdet": _matrix(lambda row, column: ()),
+    "eigmin": _eigmin,
+    "spectral_norm": _spectral_norm,
+    "solve": _solve,
 }

@@ -13,7 +13,7 @@ from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema import along, body, boxes, calls, complexes, networks, parameters, spectra
 from losslang.sema.along import Bracketed
 from losslang.sema.binders import BINDERS, binder, is_binder
-from losslang.sema.brackets import MAPS, REDUCTIONS, bracket_axes, bracketed, indexed
+from losslang.sema.brackets import MAPS, REDUCTIONS, bracket_axes, bracketed, declare_ranges, indexed
 from losslang.sema.elementwise import FUNCTIONS, applied, combine, lift, operate, tensor
 from losslang.sema.losses import retitled
 from losslang.sema.resolve import needs_input
@@ -373,6 +373,7 @@ def _bracket_call(name: str, callee: ast.Index, node: ast.Call, scope: Scope) ->
             raise error("LL0208", f"{name} takes one value", node.span)
         return bracketed(name, callee.items, callee.filter, node.arguments[0].value, scope, node.span)
     if name in BUILTINS:
+        declare_ranges(callee.items, scope)
         return BUILTINS[name](Bracketed(name, callee, node, scope))
     if name in WINDOWS:
         return _window(name, callee, node, scope)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+GRAM = "a[d, e] = sum[i](x[i, d]*x[i, e]) + 0.5*(d == e)"
+"""A symmetric matrix with positive eigenvalues."""
+
 PRIMITIVES: dict[str, str] = {
     name: f"objective main({header}):\n" + "".join(f"    {line}\n" for line in lines)
     for name, header, *lines in [
@@ -67,6 +70,17 @@ PRIMITIVES: dict[str, str] = {
             "v = sqrt(abs2(z) + 1)",
             "v",
         ),
+        # matrices
+        ("cholesky", "x, y: real[i, d]", GRAM, "v = cholesky[d, e](a)*y[0, d]*y[1, e]", "v"),
+        ("solve", "x, y: real[i, d]", GRAM, "v = solve[d, e](a, y) + solve[d, e](cholesky[d, e](a), y)", "v"),
+        ("inv", "x, y: real[i, d]", GRAM, "v = inv[d, e](a + (d < e)*y[0, d])*y[0, d]*y[1, e]", "v"),
+        ("logdet", "x, y: real[i, d]", GRAM, "v = logdet[d, e](a) + logdet[d, e](a + (d < e)*y[0, d])", "v"),
+        ("pinv", "x, y: real[i, d]", "v = pinv[i, d](x)*y", "v"),
+        ("eigvals", "x, y: real[i, d]", GRAM, "v = eigvals[d, e](a)*y[0, d] + eigmin[d, e](a)", "v"),
+        ("eigvecs", "x, y: real[i, d]", GRAM, "v = (eigvecs[d, e](a)*y[0, d])^2*y[1, e]", "v"),
+        ("inv_sqrt", "x, y: real[i, d]", GRAM, "v = inv_sqrt[d, e](a)*y[0, d]*y[1, e]", "v"),
+        ("spectral_norm", "x, y: real[b, i, d]", "v = spectral_norm[i, d](x*y)", "v"),
+        ("matrices of a batch", "x: real[b, i, d]", "v = logdet[d, e](mean[i](x[b, i, d]*x[b, i, e]) + (d == e))", "v"),
     ]
 }
 """By name; those of a group stand together."""

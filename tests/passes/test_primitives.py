@@ -241,3 +241,49 @@ def test_median() -> None:
     assert np.allclose(value("median[j](x)"), np.median(X, 1))
     assert np.isclose(value("median[i, j](x)"), np.median(X))
     assert np.isclose(value("median[i, j if x > 0](x)"), np.median(X[X > 0]))
+
+
+# ------------------------------------------------------------------------------------------ matrices
+SQUARE = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, -0.25], [0.5, -0.25, 2.0]])
+MATRIX = "a: real[d=3, e=3]"
+
+
+def test_matrix_functions() -> None:
+    assert np.allclose(value("cholesky[d, e](a)", MATRIX, a=SQUARE), np.linalg.cholesky(SQUARE))
+    skew = SQUARE + np.triu(np.full((3, 3), 0.3), 1)
+    assert np.allclose(value("sum[e](a * inv[d, e](a)[d=q, e=e])", MATRIX, a=skew), np.eye(3)), (
+        "it takes rows to columns"
+    )
+    assert np.allclose(value("logdet[d, e](a)", MATRIX, a=skew), np.log(np.linalg.det(skew)))
+    assert np.allclose(value("eigvals[d, e](a)", MATRIX, a=SQUARE), np.linalg.eigvalsh(SQUARE))
+    assert np.allclose(value("eigmin[d, e](a)", MATRIX, a=SQUARE), np.linalg.eigvalsh(SQUARE)[0])
+    root = value("inv_sqrt[d, e](a)", MATRIX, a=SQUARE)
+    assert np.allclose(root @ root @ SQUARE, np.eye(3))
+    assert np.allclose(value("spectral_norm[i, j](x)"), np.linalg.norm(X, 2))
+    assert np.allclose(value("pinv[i, j](x)"), np.linalg.pinv(X).T)
+
+
+def test_solve() -> None:
+    skew = SQUARE + np.triu(np.full((3, 3), 0.3), 1)
+    y = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, 0.0]])
+    found = value("solve[d, e](a, y)", MATRIX + ", y: real[i, d]", a=skew, y=y)
+    assert np.allclose(found @ skew.T, y)
+
+
+def test_a_matrix_without_a_result_gives_nan() -> None:
+    singular = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, -1.0]])
+    assert np.all(np.isnan(value("cholesky[d, e](a)", MATRIX, a=singular)))
+    assert np.all(np.isnan(value("inv[d, e](a)", MATRIX, a=singular)))
+    assert value("logdet[d, e](a)", MATRIX, a=singular) == -math.inf
+    assert np.isnan(value("logdet[d, e](a)", MATRIX, a=-np.eye(3)))
+
+
+def test_the_identity() -> None:
+    assert np.array_equal(value("a*(d == e)", MATRIX, a=SQUARE), np.diag(np.diag(SQUARE)))
+
+
+def test_equal_eigenvalues_leave_the_derivative_finite() -> None:
+    header = MATRIX.replace("a:", "x:")
+    for text in ("inv_sqrt[d, e](x)", "eigmin[d, e](x)"):
+        assert np.all(np.isfinite(gradient(text, header, x=2 * np.eye(3)))), text
+    assert np.all(gradient("spectral_norm[i, j](x)", x=np.zeros((2, 3))) == 0)

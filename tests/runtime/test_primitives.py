@@ -74,3 +74,21 @@ def test_it_is_exported(name: str) -> None:
     source = compiler.artifact(losslang.compile(text, backend="eager")).python()
     exec(compile(source, "objective.py", "exec"), module.__dict__)
     assert_close(run(module.Objective(), text), wanted(text), 1e-9)
+
+
+@pytest.mark.parametrize("text", ["cholesky[d, e](a)", "inv[d, e](a)", "logdet[d, e](a)", "solve[d, e](a, y)"])
+def test_a_matrix_without_a_result_gives_nan(text: str) -> None:
+    header = "a: real[d=2, e=2], y: real[d]" if "y" in text.partition("(")[2] else "a: real[d=2, e=2]"
+    module = losslang.compile(f"objective main({header}):\n    v = {text}\n    v\n", backend="eager")
+    batch = {"a": torch.tensor([[-1.0, 1.0], [1.0, -1.0]])}
+    batch |= {"y": torch.ones(2)} if "y" in header.partition("]")[2] else {}
+    if "logdet" in text:
+        batch["a"] = torch.tensor([[1.0, 0.0], [0.0, -1.0]])
+    assert bool(module(batch).total.isnan())
+
+
+def test_equal_eigenvalues_leave_the_gradient_finite() -> None:
+    text = "objective main(a: real[d=3, e=3]):\n    v = inv_sqrt[d, e](a) + eigmin[d, e](a)\n    v\n"
+    a = torch.eye(3, requires_grad=True)
+    losslang.compile(text, backend="eager")(a=a).total.backward()
+    assert a.grad is not None and bool(a.grad.isfinite().all())
