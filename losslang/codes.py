@@ -92,6 +92,13 @@ every term is reduced by itself.""",
 A loss that is handed over as a parameter is called by the definition that takes it, with the arguments that
 stand there. This one takes others, or other kinds of them: a combinator of class losses calls L(logits,
 labels). The message shows the call.""",
+    "LL0312": """\
+A draw stands in a formula. Randomness is the default of a parameter with a type, `noise: real[b] = normal()`:
+the type gives the shape, and a call that passes the numbers replays what was drawn.""",
+    "LL0313": """\
+`last(x, init)` is the value that the binding or parameter x had in the training call before. An expression
+is stored nowhere until a binding gives it a name, and inside the body of a repeated step there is no single
+value to store.""",
     # objectives
     "LL0401": """\
 Nothing is left to minimise: no loss stands in the text, or a part of the sum depends on no input. A
@@ -143,6 +150,9 @@ compile the objective with backend="eager", which gives the same values.""",
 An `argmin[a in simplex(k)](f)` or its like found nothing: f falls without end on the set, or is not convex (for
 argmax: rises, is not concave). Nash bargaining over two gradients of exactly opposite directions is such a case. The
 conditions of a minimum have to hold to 1e-9 of the function's slope at the start.""",
+    "LL0511": """\
+A loss compares this batch with what `last` kept of the one before, and the two have different sizes. Let every
+batch have one size, or store what is reduced over the batch.""",
     # networks
     "LL0601": """\
 No feature network has this name. Known are vgg16 (vgg), alexnet (alex) and squeezenet1_1 (squeeze).""",

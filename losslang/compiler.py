@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +25,7 @@ from losslang.sema.settings import Constant, Scalar
 from losslang.sema.unit import Unit
 from losslang.source import Source
 from losslang.syntax import ast, parser, printer
-from losslang.types import Axis
+from losslang.types import Axes, Axis
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from losslang.backends.export import Artifact
     from losslang.explanation import Listed
     from losslang.runtime.module import Objective, Program, Signature, SlotSpec
+    from losslang.runtime.state import Needs
 
 Backend = Literal["inductor", "eager"]
 
@@ -156,6 +156,7 @@ def compile(
     backend: Backend = "inductor",
     validate: bool = True,
     check_finite: bool = False,
+    seed: int | None = None,
     **more: Scalar,
 ) -> Objective:
     """An objective as an `nn.Module`.
@@ -170,6 +171,8 @@ def compile(
         backend: ``"inductor"`` compiles a graph as a whole at its first call; ``"eager"`` runs it as it is.
         validate: check values at the first call and shapes at the first call of every new shape.
         check_finite: at every call, name the input or term that is not finite (this waits for the device).
+        seed: of random defaults and random starts, so that a resumed run draws what the whole run would have;
+            without it torch's own generators draw, as ``torch.manual_seed`` says.
         more: further constants: ``compile("l1 + beta*mse", beta=0.3)``.
 
     Raises:
@@ -192,6 +195,7 @@ def compile(
         backend=backend,
         validate=validate,
         check_finite=check_finite,
+        seed=seed,
     )
 
 
@@ -203,6 +207,7 @@ def build(
     backend: Backend = "inductor",
     validate: bool = True,
     check_finite: bool = False,
+    seed: int | None = None,
 ) -> Objective:
     """The module of an elaborated objective."""
     from losslang.runtime.module import Objective
@@ -214,9 +219,11 @@ def build(
         [term.name for term in planned.terms],
         slot_specs(objective, planned),
         Factory(planned, backend, unit),
+        needs=needs(planned),
         bind=bind,
         validate=validate,
         check_finite=check_finite,
+        seed=seed,
     )
 
 
@@ -332,21 +339,40 @@ def _ignored(objective: ir.Objective, node: ir.Input) -> tuple[int, ...]:
 
 
 def slot_specs(objective: ir.Objective, planned: ir.Objective) -> list[SlotSpec]:
-    """The learned numbers: where the free parameter starts, and how it is read."""
+    """The learned values: where the free parameter starts, its shape, and how it is read."""
     from losslang.runtime.module import SlotSpec
 
     bounds = {slot.key: (slot.lower, slot.upper) for slot in objective.slots()}
 
-    return [SlotSpec(slot.key, slot.init, partial(_read, *bounds[slot.key])) for slot in planned.slots()]
+    def start(slot: ir.Slot) -> float | tuple[str, float, float]:
+        return dataclasses.astuple(slot.init) if isinstance(slot.init, ir.Noise) else slot.init
+
+    def shape(slot: ir.Slot) -> tuple[int, ...]:
+        return tuple(axis.root.size or 0 for axis in slot.dims)
+
+    return [SlotSpec(s.key, start(s), shape(s), partial(_read, *bounds[s.key])) for s in planned.slots()]
 
 
-def _read(lower: float | None, upper: float | None, raw: float) -> float:
+def _read(lower: float | None, upper: float | None, raw: torch.Tensor) -> torch.Tensor:
     """What a free parameter means, as `passes.lift_state` maps it into its bounds."""
     if lower is not None and upper is not None:
-        return lower + (upper - lower) / (1 + math.exp(-raw))
+        return lower + (upper - lower) * raw.sigmoid()
     if lower is not None:
-        return lower + math.exp(raw)
-    return raw if upper is None else upper - math.exp(raw)
+        return lower + raw.exp()
+    return raw if upper is None else upper - raw.exp()
+
+
+def needs(objective: ir.Objective) -> Needs:
+    """What the function of an objective takes besides inputs and learned values."""
+    from losslang.runtime.checks import Dim
+    from losslang.runtime.state import DrawSpec, Needs, StateSpec
+
+    def dims(axes: Axes) -> tuple[Dim, ...]:
+        return tuple(Dim(axis.root.name, axis.root.size, axis.rest) for axis in axes)
+
+    states = tuple(StateSpec(u.key, dims(u.dims), u.value.dtype) for u in objective.updates)
+    draws = tuple(DrawSpec(draw.key, draw.name, dims(draw.dims)) for draw in objective.draws())
+    return Needs(states, objective.clocks(), draws)
 
 
 # ------------------------------------------------------------------------------------------ standalone files
@@ -414,8 +440,9 @@ def artifact(
             if any(axis in fixed for axis in node.dims)
         },
         terms=module.term_names,
-        slots={slot.key: slot.init for slot in planned.slots()},
-        state={key: parameter.detach().item() for key, parameter in learned.items()},
+        slots=tuple(slot_specs(planned, planned)),
+        learned={key: parameter.detach().item() for key, parameter in learned.items() if not parameter.dim()},
+        needs=module.needs,
         networks={names[text]: (spec, text in heads) for text, spec in specs.items()},
         rows=tuple(f"*{axis.name}" if axis.rest else axis.name for axis in rows),
         graph=graph,
@@ -458,6 +485,7 @@ def digest(objective: ir.Objective) -> str:
     parts = [ops.signature(root) for root in objective.roots()]
     parts += [f"{node.name}: {node.type_text}" for node in objective.inputs]
     parts += [term.name for term in objective.terms]
+    parts += [f"{update.key}: {', '.join(axis.name for axis in update.dims)}" for update in objective.updates]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

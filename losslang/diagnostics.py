@@ -40,6 +40,8 @@ CODES: dict[str, str] = {
     "LL0309": "not supported here",
     "LL0310": "rows of two losses do not fit together",
     "LL0311": "a loss of another form is wanted",
+    "LL0312": "randomness that is no default",
+    "LL0313": "last reads what has no name",
     # objectives
     "LL0401": "an objective without terms",
     "LL0402": "a weight is not a number",
@@ -58,6 +60,7 @@ CODES: dict[str, str] = {
     "LL0508": "values outside their declared range",
     "LL0509": "the compiler of the backend failed",
     "LL0510": "a minimum was not found",
+    "LL0511": "what is stored has another shape",
     # networks
     "LL0601": "unknown network",
     "LL0602": "weights not found",

@@ -22,8 +22,10 @@ from torch import fx
 
 from losslang.backends import python
 from losslang.backends.python import identifier
-from losslang.runtime import functional, nets
-from losslang.runtime.checks import InputSpec
+from losslang.runtime import functional, nets, state
+from losslang.runtime.checks import Dim, InputSpec
+from losslang.runtime.module import SlotSpec
+from losslang.runtime.state import Needs, StateSpec
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,12 @@ class Artifact:
     ranks: dict[str, int]
     """Fixed numbers of dimensions, by input; for any other input every number will do."""
     terms: tuple[str, ...]
-    slots: dict[str, float]
-    """Learned numbers: where each free parameter starts."""
-    state: dict[str, float]
-    """The same, as they are now."""
+    slots: tuple[SlotSpec, ...]
+    """Learned values: where each free parameter starts."""
+    learned: dict[str, float]
+    """The learned numbers as they are now."""
+    needs: Needs
+    """What is stored from call to call, which clocks are read, what is drawn."""
     networks: dict[str, tuple[nets.NetSpec, bool]]
     """By the name that the graph gives it: a network, and whether its LPIPS heads are used."""
     rows: tuple[str, ...]
@@ -78,14 +82,24 @@ class Artifact:
                 for spec in self.inputs
             ],
             "terms": list(self.terms),
-            "parameters": {
-                f"terms.{key}": {"init": init, "value": self.state.get(key, init)} for key, init in self.slots.items()
-            },
-            "state": {},
+            "parameters": {f"terms.{spec.key}": self._parameter(spec) for spec in self.slots},
+            "state": {f"state.{s.key}": {"axes": [d.name for d in s.dims], "dtype": s.dtype} for s in self.needs.states}
+            | ({f"clock.{name}": {"axes": [], "dtype": "int"} for name in ("step", "epoch")} if self.counts else {}),
+            "draws": {s.key: {"axes": [d.name for d in s.dims], "draws": s.name} for s in self.needs.draws},
             "networks": {name: str(spec) for name, (spec, _) in self.networks.items()},
             "dtype": "float64 where an input is, else float32",
             "versions": {"losslang": self.version, "torch": str(torch.__version__)},
         }
+
+    @property
+    def counts(self) -> bool:
+        """Whether training calls are counted."""
+        return bool(self.needs.states or self.needs.clocks)
+
+    def _parameter(self, spec: SlotSpec) -> dict[str, Any]:
+        init = list(spec.init) if isinstance(spec.init, tuple) else spec.init
+        known = {"value": self.learned[spec.key]} if spec.key in self.learned else {}
+        return {"init": init, **known, **({"shape": list(spec.shape)} if spec.shape else {})}
 
 
 _RESERVED = frozenset(
@@ -106,6 +120,10 @@ _RESERVED = frozenset(
         "merged",
         "move",
         "root",
+        "Stored",
+        "Clock",
+        "kept",
+        "Any",
     ]
 ) | {name for name, value in vars(functional).items() if inspect.isfunction(value)}
 
@@ -117,6 +135,7 @@ class _File:
         self.artifact = artifact
         self.keys = {spec.name: artifact.bind.get(spec.name, spec.name) for spec in artifact.inputs}
         self.locals = self._locals()
+        self.kept = self._kept()
         self.body = python.write(artifact.graph, self._names(), artifact.dtype)
         self.problems = [python.write_function(graph, name, _RESERVED) for name, graph in artifact.problems.items()]
         for problem in self.problems:
@@ -140,8 +159,10 @@ class _File:
         first = next(iter(self.locals.values()))
         placeholders = [node.name for node in self.artifact.graph.nodes if node.op == "placeholder"]
         by_input = dict(zip(placeholders, self.locals, strict=False))
-        slots = dict(zip(placeholders[len(self.locals) :], self.artifact.slots, strict=True))
+        others = placeholders[len(self.locals) :]
+        slots = dict(zip(others, (spec.key for spec in self.artifact.slots), strict=False))
         held = {node: f'self.terms["{key}"]' for node, key in slots.items()}
+        held |= dict(zip(others[len(slots) :], self.kept.names, strict=True))
         return python.Names(
             inputs={node: self.locals[name] for node, name in by_input.items() if name in real},
             others={node: self.locals[name] for node, name in by_input.items() if name not in real} | held,
@@ -149,6 +170,7 @@ class _File:
             device=f"{first}.device",
             reserved=_RESERVED,
             terms=self.artifact.terms,
+            endings={4 + place: f".reshape({shape})" for place, shape in self.kept.shapes.items()},
         )
 
     # -------------------------------------------------------------------------------- parts
@@ -160,7 +182,11 @@ class _File:
         helpers += [_without_imports(inspect.getsource(module)) for module in held]
         fixed = _RUNTIME + (_MERGING if self._merges() else "") + (_MOVING if networks else "")
         fixed += _ROOT if "root" in self.body.helpers else ""
-        code = "\n\n".join(part.strip("\n") + "\n" for part in [self._class(), *_parts(fixed), *helpers])
+        fixed += _KEPT if self.artifact.needs.states else ""
+        classes = [state.Stored] if self.artifact.needs.states else []
+        classes += [state.Clock] if self.artifact.counts else []
+        sources = [inspect.getsource(part) for part in classes]
+        code = "\n\n".join(part.strip("\n") + "\n" for part in [self._class(), *_parts(fixed), *sources, *helpers])
         if networks:
             code += f"\n\n# {'-' * 106}\n# The feature networks: losslang/runtime/nets.py as it is\n{networks}"
         constants = "".join(_constant(name, items) for name, items in self.body.constants.items())
@@ -180,7 +206,8 @@ class _File:
 
     def _docstring(self) -> str:
         artifact = self.artifact
-        learned = [f"    {key} (starts at {value:g})" for key, value in artifact.slots.items()]
+        learned = [f"    {spec.key} (starts at {_start_text(spec)})" for spec in artifact.slots]
+        stored = [f"    {spec.key}{_axes_text(spec)}" for spec in artifact.needs.states]
         inputs = [f"    {self.keys[spec.name]}: {spec.type}{self._rank_note(spec)}" for spec in artifact.inputs]
         any_number = "; ... stands for any number of dimensions" if self._merges() else ""
         lines = [
@@ -193,6 +220,7 @@ class _File:
             "Terms:",
             f"    {', '.join(artifact.terms)}",
             *(["Learned, as free parameters (a temperature by its logarithm):", *learned] if learned else []),
+            *(["Stored by each training call for the next:", *stored] if stored else []),
             f"Hash: {artifact.digest}",
         ]
         body = "\n".join(line.rstrip() for line in lines).replace("\\", "\\\\").replace('"""', r"\"\"\"")
@@ -225,7 +253,7 @@ class _File:
     # -------------------------------------------------------------------------------- the class
     def _class(self) -> str:
         table = "".join(f"        {self.keys[s.name]!r}: {self._axes(s)},\n" for s in self.artifact.inputs)
-        slots = "".join(f'        self.terms.put("{key}", {init!r})\n' for key, init in self.artifact.slots.items())
+        slots = "".join(f'        self.terms.put("{s.key}", {_start_code(s)})\n' for s in self.artifact.slots)
         networks = "".join(_network(name, *held) for name, held in self.artifact.networks.items())
         return _CLASS.format(
             doc=_class_doc(self.artifact.name, self.locals, self.keys),
@@ -233,6 +261,9 @@ class _File:
             terms=_tuple(self.artifact.terms),
             slots=slots,
             networks=networks,
+            kept=self._declared(),
+            commit=self._commit(),
+            stored=", *stored" if self.artifact.needs.states else "",
             results=self._results(),
             parameters=_parameters(self.locals.values()),
             body=textwrap.indent(
@@ -245,10 +276,77 @@ class _File:
         """What comes before the statements of the graph."""
         first = next(iter(self.locals.values()))
         lines = [f"move(self.{name}, {first}.device, dtype)" for name in self.artifact.networks]
+        lines += self.kept.lines
         for name, (before, behind) in self._merges().items():
             local = self.locals[name]
             lines.append(f"{local} = merged({local}, {before}, {behind})")
         return [*lines, ""] if lines else []
+
+    def _kept(self) -> _Kept:
+        """The lines that read what is stored, the clocks and the draws, and the names that they give them."""
+        found = _Kept([], [], {})
+        first, taken = next(iter(self.locals.values())), {*self.locals.values()}
+        open_ = [spec for spec in self.artifact.inputs if spec.name not in self.artifact.ranks]
+        rests = {dim.name for spec in open_ for dim in spec.dims if dim.rest}
+
+        def local(key: str) -> str:
+            name = identifier(key.replace(".", "_"), _RESERVED | taken)
+            taken.add(name)
+            return name
+
+        for place, spec in enumerate(self.artifact.needs.states):
+            name = local(spec.key)
+            shape, merged = self._shape(spec.dims), _merged_line(name, spec.dims, rests)
+            if merged:
+                found.lines.append(f"{name}_shape = {shape}")
+                found.shapes[place], shape = f"{name}_shape", f"{name}_shape"
+            dtype = {"int": "torch.int64", "bool": "torch.bool"}.get(spec.dtype, "dtype")
+            found.lines += [f'{name}, has_{name} = kept(self.state["{spec.key}"], {shape}, {dtype}, {first})', *merged]
+            found.names += [name, f"has_{name}"]
+        if self.artifact.counts:
+            found.lines.append(f"self.clock.follow({first}.device)")
+        for clock in self.artifact.needs.clocks:
+            name = local(clock)
+            found.lines.append(f"{name} = self.clock.{clock}")
+            found.names.append(name)
+        for spec in self.artifact.needs.draws:
+            name, word = local(spec.key), "randn" if spec.name == "normal" else "rand"
+            ending = ".argsort(-1)" if spec.name == "permutation" else ""
+            shape = self._shape(spec.dims)
+            found.lines.append(f"{name} = torch.{word}({shape}, dtype=dtype, device={first}.device){ending}")
+            found.lines += _merged_line(name, spec.dims, rests)
+            found.names.append(name)
+        return found
+
+    def _shape(self, dims: Sequence[Dim]) -> str:
+        """The shape of what is stored or drawn, as the inputs give it before any of their dimensions are merged."""
+        items = [str(dim.size) if dim.size is not None else self._length(dim) for dim in dims]
+        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+
+    def _length(self, dim: Dim) -> str:
+        for spec in self.artifact.inputs:
+            names = [other.name for other in spec.dims]
+            rest = next((place for place, other in enumerate(spec.dims) if other.rest), len(names))
+            if dim.name in names:
+                place, local = names.index(dim.name), self.locals[spec.name]
+                if dim.rest:
+                    return f"*{local}.shape[{place}:{place + 1 - len(names) or ''}]"
+                return f"{local}.shape[{place if place < rest else place - len(names)}]"
+        raise AssertionError(f"no input has the axis {dim.name}")
+
+    def _declared(self) -> str:
+        lines = ["self.state = Stored()"] if self.artifact.needs.states else []
+        lines += [f'self.state.declare("{spec.key}")' for spec in self.artifact.needs.states]
+        lines += ["self.clock = Clock()"] if self.artifact.counts else []
+        return "".join(f"        {line}\n" for line in lines)
+
+    def _commit(self) -> str:
+        lines = ["if self.training:"] if self.artifact.counts else []
+        if self.artifact.needs.states:
+            keys = _tuple([spec.key for spec in self.artifact.needs.states])
+            lines += [f"    for key, value in zip({keys}, stored, strict=True):", "        self.state[key] = value"]
+        lines += ["    self.clock.advance()"] if lines else []
+        return "".join(f"        {line}\n" for line in lines)
 
     def _results(self) -> str:
         name = self.artifact.terms[0]
@@ -274,6 +372,37 @@ class _File:
                 break
         lines.append(f'return Output(total, {{"{name}": Term(values, weights, shares)}})')
         return textwrap.indent("\n".join(lines), " " * 8) + "\n"
+
+
+@dataclass
+class _Kept:
+    """What a file reads besides its inputs: lines, the names of what they read, shapes of what was merged."""
+
+    lines: list[str]
+    names: list[str]
+    shapes: dict[int, str]
+
+
+def _merged_line(name: str, dims: Sequence[Dim], rests: set[str]) -> list[str]:
+    """The dimensions that ``...`` stands for become one, as those of the inputs do."""
+    rest = next((place for place, dim in enumerate(dims) if dim.rest and dim.name in rests), None)
+    return [] if rest is None else [f"{name} = merged({name}, {rest}, {len(dims) - rest - 1})"]
+
+
+def _start_text(spec: SlotSpec) -> str:
+    if isinstance(spec.init, tuple):
+        return f"{spec.init[0]}({spec.init[1]:g}, {spec.init[2]:g})"
+    return f"{spec.init:g}"
+
+
+def _start_code(spec: SlotSpec) -> str:
+    if isinstance(spec.init, tuple):
+        return f"torch.empty({spec.shape}).{spec.init[0]}_({spec.init[1]!r}, {spec.init[2]!r})"
+    return f"torch.full({spec.shape}, {spec.init!r})" if spec.shape else repr(spec.init)
+
+
+def _axes_text(spec: StateSpec) -> str:
+    return f"[{', '.join('...' if dim.rest else dim.name for dim in spec.dims)}]" if spec.dims else ""
 
 
 def _class_doc(name: str, locals_: dict[str, str], keys: dict[str, str]) -> str:
@@ -345,6 +474,7 @@ def _imports(code: str, modules: Sequence[ModuleType]) -> str:
         ("collections.abc", "Mapping"),
         ("collections.abc", "Sequence"),
         ("typing", "NamedTuple"),
+        ("typing", "Any"),
     ):
         if name in names:
             by_module.setdefault(home, set()).add(name)
@@ -378,15 +508,15 @@ class Objective(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.terms = Slots()
-{slots}{networks}
+{slots}{kept}{networks}
     def forward(self, batch: Mapping[str, Tensor] | None = None, /, **tensors: Tensor) -> Output:
         """Total and terms of a batch, given as a mapping or by keyword."""
         inputs = gathered(self.INPUTS, batch, tensors)
         check(self.INPUTS, inputs)
         dtype = torch.float64 if any(x.dtype == torch.float64 for x in inputs.values()) else torch.float32
         with torch.autocast(next(iter(inputs.values())).device.type, enabled=False):
-            total, values, weights, shares = self.compute(dtype, *inputs.values())
-{results}
+            total, values, weights, shares{stored} = self.compute(dtype, *inputs.values())
+{commit}{results}
     def compute({parameters}) -> tuple[Tensor, ...]:
         """The total, then of each term the value, the weight and the share."""
 {body}
@@ -419,14 +549,14 @@ class Output(NamedTuple):
 class Slots(nn.Module):
     """Learned numbers in a tree of names: ``infonce.tau`` is ``tau`` in the holder ``infonce``."""
 
-    def put(self, path: str, value: float) -> None:
+    def put(self, path: str, value: float | Tensor) -> None:
         """A new parameter."""
         name, _, rest = path.partition(".")
         if rest:
             holder = self._modules.setdefault(name, Slots())
             holder.put(rest, value)
         else:
-            self._parameters[name] = nn.Parameter(torch.tensor(value))
+            self._parameters[name] = nn.Parameter(torch.as_tensor(value))
 
     def __getitem__(self, path: str) -> Tensor:
         name, _, rest = path.partition(".")
@@ -475,6 +605,18 @@ def merged(x: Tensor, before: int, behind: int) -> Tensor:
     """All dimensions but some of the first and last as one."""
     last = x.dim() - behind
     return x.reshape(*x.shape[:before], math.prod(x.shape[before:last]), *x.shape[last:])
+'''
+
+_KEPT = '''
+
+def kept(value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype, like: Tensor) -> tuple[Tensor, Tensor]:
+    """What is stored, and whether anything is."""
+    known = torch.full((), value is not None, device=like.device)
+    if value is None:
+        return torch.zeros(shape, dtype=dtype, device=like.device), known
+    if tuple(value.shape) != tuple(shape):
+        raise ValueError(f"stored with shape {tuple(value.shape)}, and this batch asks for {tuple(shape)}")
+    return value.to(like.device), known
 '''
 
 _ROOT = '''

@@ -31,7 +31,7 @@ def inductor(graph: fx.GraphModule) -> Program:
         return graph
     compiled = torch.compile(_for_inductor(graph), fullgraph=True, backend="inductor")
 
-    def run(*inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def run(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         try:
             return compiled(*inputs)
         except Exception as problem:

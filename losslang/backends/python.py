@@ -51,6 +51,7 @@ class Names:
         device: the device on which everything is computed.
         reserved: names that no value may take.
         terms: names of the terms, in the order in which the graph gives their values.
+        endings: place of a result -> what is written behind it.
     """
 
     inputs: Mapping[str, str]
@@ -59,6 +60,7 @@ class Names:
     device: str
     reserved: frozenset[str]
     terms: tuple[str, ...]
+    endings: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
 @dataclass
@@ -191,8 +193,10 @@ class _Writer:
             for inner in self._needed(node):
                 self._place(inner, section)
         self._begin("# results")
-        parts = ", ".join(self.piece(node).text for node in self.outputs.results)
-        self._line(f"return {parts}")
+        parts = [self.piece(node) for node in self.outputs.results]
+        ends = self.names.endings
+        texts = [p.at(ATOM) + ends[place] if place in ends else p.text for place, p in enumerate(parts)]
+        self._line(f"return {', '.join(texts)}")
         return self.text
 
     # -------------------------------------------------------------------------------- order
@@ -268,7 +272,7 @@ class _Writer:
         if len(line) <= WIDTH:
             self.text.lines.append(line)
             return
-        left, separator, right = line.partition(" = ")
+        left, separator, right = line.partition("return " if line.startswith("return ") else " = ")
         first, *parts = _wrapped(right)
         if parts and parts[-1].count(")") > parts[-1].count("("):
             self.text.lines += [f"{left}{separator}{first}", *(f"    {part}" for part in parts)]
@@ -318,6 +322,8 @@ class _Writer:
                 return self.known[self.same[value]]
             case torch.dtype():
                 return Piece("dtype" if value == self.dtype else str(value), ATOM)
+            case torch.memory_format():
+                return Piece(str(value), ATOM)
             case float():
                 return _number(value)
             case str():

@@ -60,14 +60,50 @@ class Table(Node):
     values: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Independent numbers to start from: ``normal`` with mean and deviation, ``uniform`` between two numbers."""
+
+    name: str
+    first: float
+    second: float
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Slot(Node):
     """A learned value: ``auto``. ``init`` is where it starts; bounds are removed by ``lift_state``."""
 
     key: str
-    init: float
+    init: float | Noise
     lower: float | None
     upper: float | None
+    dims: Axes
+    """Its dimensions in the order of the text, as the module's parameter has them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Last(Node):
+    """What an `Update` stored in the training call before; in the first call ever, the operand. It has no gradient."""
+
+    key: str
+    dims: Axes
+    """Its dimensions in the order of the text, as the module's buffer has them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Clock(Node):
+    """An integer that the runtime counts: ``step`` (training calls) or ``epoch``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Draw(Node):
+    """Random numbers, anew in every call: ``normal``, ``uniform`` or ``permutation`` (along the last of ``dims``)."""
+
+    name: str
+    key: str
+    dims: Axes
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -242,6 +278,15 @@ class Balancer:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """What a training call stores under a key, for the `Last` of the next one; ``dims`` as there."""
+
+    key: str
+    value: Node
+    dims: Axes
+
+
+@dataclass(frozen=True, slots=True)
 class Objective:
     """A whole objective. ``total`` and ``weights`` (one for each term) are set by the pass ``balance``."""
 
@@ -253,18 +298,30 @@ class Objective:
     weights: tuple[Node, ...] = ()
     learned: tuple[str, ...] = ()
     """Keys of the slots in the order of the text."""
+    updates: tuple[Update, ...] = ()
 
     def roots(self) -> tuple[Node, ...]:
         """Everything that is computed."""
         own = tuple(node for term in self.terms for node in (term.weight, term.value))
         balanced = tuple(balancer.total for balancer in self.balancers)
-        return (*own, *balanced, *((self.total,) if self.total is not None else ()), *self.weights)
+        stored = tuple(update.value for update in self.updates)
+        return (*own, *balanced, *((self.total,) if self.total is not None else ()), *self.weights, *stored)
 
     def slots(self) -> tuple[Slot, ...]:
         """The learned values, in the order of the text."""
         places = {key: place for place, key in enumerate(self.learned)}
         found = [node for node in topological(self.roots()) if isinstance(node, Slot)]
         return tuple(sorted(found, key=lambda slot: places.get(slot.key, len(places))))
+
+    def clocks(self) -> tuple[str, ...]:
+        """The integers that the runtime fills."""
+        found = {node.name for node in topological(self.roots()) if isinstance(node, Clock)}
+        return tuple(sorted(found))
+
+    def draws(self) -> tuple[Draw, ...]:
+        """The random tensors, by key: one order, whatever the order of terms."""
+        found = [node for node in topological(self.roots()) if isinstance(node, Draw)]
+        return tuple(sorted(found, key=lambda draw: draw.key))
 
     def map(self, function: Callable[[Node], Node]) -> Objective:
         """The objective with every root replaced."""
@@ -274,6 +331,7 @@ class Objective:
             balancers=tuple(Balancer(b.name, b.terms, function(b.total)) for b in self.balancers),
             total=None if self.total is None else function(self.total),
             weights=tuple(function(weight) for weight in self.weights),
+            updates=tuple(Update(u.key, function(u.value), u.dims) for u in self.updates),
         )
 
     def __iter__(self) -> Iterator[Term]:

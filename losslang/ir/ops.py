@@ -257,7 +257,7 @@ def _elements(node: Node, axis: Axis) -> list[Node]:
     return [const(value) for value in node.values] if isinstance(node, ir.Table) else [node] * (axis.size or 0)
 
 
-_ORDER: dict[type[Node], int] = {ir.Const: 0, ir.Size: 1, ir.Slot: 2, ir.Table: 3, ir.Iota: 4, ir.Input: 5}
+_ORDER: dict[type[Node], int] = {ir.Const: 0, ir.Size: 1, ir.Clock: 1, ir.Slot: 2, ir.Table: 3, ir.Iota: 4, ir.Input: 5}
 
 
 def _rank(node: Node) -> tuple[int, int]:
@@ -641,9 +641,13 @@ def _index_stack(x: ir.Stack, positions: Mapping[Axis, Node]) -> Node:
     return _index_leaf(stack(x.axis, args), {x.axis: position})
 
 
+LONGEST_STATIC = 4096
+"""The longest axis along which an expression is evaluated place by place."""
+
+
 def enumerate_static(node: Node) -> list[float | int | bool] | None:
     """The values of an expression of one index variable of known extent, or None."""
-    if len(node.axes) != 1 or node.axes[0].root.size is None:
+    if len(node.axes) != 1 or not 0 < (node.axes[0].root.size or 0) <= LONGEST_STATIC:
         return None
     axis = node.axes[0]
     values = [index(node, {axis: const(place)}) for place in range(axis.root.size or 0)]

@@ -18,7 +18,7 @@ from losslang.ir import maps, ops, twins
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import NetSpec
 from losslang.ir.nodes import Node
-from losslang.types import Axes, Axis, places
+from losslang.types import Axes, Axis, ordered, places
 
 Array: TypeAlias = NDArray[Any]
 Network: TypeAlias = Callable[[Array], Sequence[Array]]
@@ -35,18 +35,28 @@ class Oracle:
         slots: values of learned slots by key; their initial value where absent.
         networks: feature maps of a network, and ``vjps`` their transposes, by spec.
         heads: LPIPS weights of each tap, by spec.
+        state: what training calls before this one have stored, by key; nothing before the first.
+        clocks: ``step`` and ``epoch``; 0 where absent.
+        draws: random tensors by key; made from ``seed`` where absent.
     """
 
     def __init__(
         self,
         inputs: Mapping[str, Any],
-        slots: Mapping[str, float] | None = None,
+        slots: Mapping[str, Any] | None = None,
         networks: Mapping[NetSpec, Network] | None = None,
         vjps: Mapping[NetSpec, NetworkVjp] | None = None,
         heads: Mapping[NetSpec, Sequence[Array]] | None = None,
+        state: Mapping[str, Any] | None = None,
+        clocks: Mapping[str, int] | None = None,
+        draws: Mapping[str, Any] | None = None,
+        seed: int = 0,
     ) -> None:
         self.inputs = {name: np.asarray(value) for name, value in inputs.items()}
         self.slots = slots or {}
+        self.state = {key: np.asarray(value) for key, value in (state or {}).items()}
+        self.clocks, self.draws = clocks or {}, draws or {}
+        self.seed = seed
         self.networks, self.vjps, self.heads = networks or {}, vjps or {}, heads or {}
         self.shapes: dict[Axis, tuple[int, ...]] = {}
         self.values: dict[Node, Array] = {}
@@ -58,7 +68,7 @@ class Oracle:
         order = ir.topological(wanted)
         for node in order:
             if isinstance(node, ir.Input):
-                self._learn_shapes(node)
+                self.learn(node)
         with np.errstate(all="ignore"):
             for node in order:
                 if node not in self.values:
@@ -66,8 +76,20 @@ class Oracle:
                     self._measure(node)
         return [np.broadcast_to(self.values[root], self.shape(root.axes)) for root in wanted]
 
+    def advance(self, updates: Iterable[ir.Update]) -> dict[str, Array]:
+        """What a training call leaves for the next one: the ``state`` of the next oracle."""
+        wanted = list(updates)
+        values = self.evaluate([update.value for update in wanted])
+        stored: dict[str, Array] = {}
+        for update, value in zip(wanted, values, strict=True):
+            axes = ordered(set(update.dims))
+            whole = np.broadcast_to(self.spread(value, update.value.axes, axes), self.shape(axes))
+            stored[update.key] = whole.transpose(self.places_in_order(update.dims, axes))
+        return stored
+
     # ------------------------------------------------------------------------------------- shapes
-    def _learn_shapes(self, node: ir.Input) -> None:
+    def learn(self, node: ir.Input) -> None:
+        """Note the extents of an input's axes."""
         shape = self.inputs[node.name].shape
         spare = len(shape) - sum(not axis.rest for axis in node.dims)
         place = 0
@@ -100,12 +122,15 @@ class Oracle:
 
     def align(self, node: Node, axes: Axes) -> Array:
         """A node's value with a dimension of 1 for each of ``axes`` that it lacks."""
-        value = self.values[node]
+        return self.spread(self.values[node], node.axes, axes)
+
+    def spread(self, value: Array, own: Axes, axes: Axes) -> Array:
+        """A value with axes ``own`` with a dimension of 1 for each of ``axes`` that it lacks."""
         shape: list[int] = []
         place = 0
         for axis in axes:
             width = self.rank(axis)
-            if axis in node.axes:
+            if axis in own:
                 shape += value.shape[place : place + width]
                 place += width
             else:
@@ -115,6 +140,14 @@ class Oracle:
     def places(self, over: Axes, axes: Axes) -> tuple[int, ...]:
         """The positions of axes among the dimensions of a value."""
         return tuple(places(over, axes, self.rank))
+
+    def places_in_order(self, dims: Axes, axes: Axes) -> tuple[int, ...]:
+        """Where each of ``dims`` is among the dimensions of a value with ``axes``."""
+        return tuple(place for axis in dims for place in self.places((axis,), axes))
+
+    def from_dims(self, value: Array, dims: Axes, axes: Axes) -> Array:
+        """A value with the dimensions of ``dims``, in the order of ``axes``."""
+        return np.transpose(value, self.places_in_order(axes, dims))
 
     # ------------------------------------------------------------------------------------- values
     def _value(self, node: Node) -> Array:
@@ -126,7 +159,17 @@ class Oracle:
             case ir.Table():
                 return np.asarray(node.values, dtype=np.float64)
             case ir.Slot():
-                return np.asarray(self.slots.get(node.key, node.init), dtype=np.float64)
+                value = self.slots[node.key] if node.key in self.slots else self._start(node)
+                return self.from_dims(np.asarray(value, dtype=np.float64), node.dims, node.axes)
+            case ir.Last():
+                if node.key in self.state:
+                    return self.from_dims(self.state[node.key], node.dims, node.axes)
+                return np.broadcast_to(self.align(node.args[0], node.axes), self.shape(node.axes))
+            case ir.Clock():
+                return np.asarray(self.clocks.get(node.name, 0))
+            case ir.Draw():
+                value = self.draws[node.key] if node.key in self.draws else self._draw(node.name, node)
+                return self.from_dims(np.asarray(value), node.dims, node.axes)
             case ir.Iota():
                 extent = self.extent(node.axes[0])
                 return np.arange(math.prod(extent)).reshape(extent)
@@ -178,6 +221,25 @@ class Oracle:
         if (spec, x) not in self.features:
             self.features[spec, x] = self.networks[spec](self.full(x))
         return self.features[spec, x]
+
+    def _start(self, node: ir.Slot) -> Array:
+        """Where a learned value starts."""
+        if not isinstance(node.init, ir.Noise):
+            return np.full(self.shape(node.dims), node.init)
+        draw = self._draw(node.init.name, node)
+        width = node.init.second - (node.init.first if node.init.name == "uniform" else 0.0)
+        return node.init.first + width * draw
+
+    def _draw(self, name: str, node: ir.Slot | ir.Draw) -> Array:
+        """Numbers that hang on the seed and the key only, in whichever order nodes are evaluated."""
+        random, shape = np.random.default_rng([self.seed, *node.key.encode()]), self.shape(node.dims)
+        match name:
+            case "normal":
+                return random.normal(size=shape)
+            case "permutation":
+                return np.argsort(random.random(shape), axis=-1)
+            case _:
+                return random.random(shape)
 
     def _reduce(self, node: ir.Reduce) -> Array:
         axes = tuple(sorted({a for arg in node.args for a in arg.axes}, key=lambda axis: axis.key))
@@ -361,7 +423,12 @@ def _masked(x: Array, mask: Array | None, empty: float) -> Array:
 
 
 def _extremum(ufunc: Any, empty: float) -> Callable[[Array, Array | None, tuple[int, ...]], Array]:
-    return lambda x, mask, dims: ufunc.reduce(_masked(x, mask, empty), axis=dims, initial=empty)
+    def reduce(x: Array, mask: Array | None, dims: tuple[int, ...]) -> Array:
+        whole = x.dtype.kind in "iu"
+        initial = int(np.clip(empty, np.iinfo(np.int64).min, np.iinfo(np.int64).max)) if whole else empty
+        return ufunc.reduce(_masked(x, mask, initial), axis=dims, initial=initial)
+
+    return reduce
 
 
 def _argmax(x: Array, mask: Array | None, dims: tuple[int, ...]) -> Array:

@@ -26,6 +26,7 @@ _BUILTIN = """
     count logmeanexp softmax log_softmax log_sigmoid log2 log10 elu digamma
     gaussian size index pick rows auto
     lpips_heads lo hi center extent re im abs2 angle random
+    last push put step epoch clock normal uniform bernoulli permutation draw store
     vjp grad iterate loss pi inf none true false as if else and or not in
 """
 
@@ -41,7 +42,7 @@ def print_objective(objective: Objective) -> str:
         owners.setdefault(term.value, term.name)
     totals = [balancer.total for balancer in objective.balancers]
     totals += [] if objective.total is None else [objective.total, *_own_weights(objective)]
-    text.plan([*owners, *totals], owners)
+    text.plan([*owners, *totals, *(update.value for update in objective.updates)], owners)
     bindings = text.bindings()
     value = _piped(_terms(objective, text), objective, text)
     parameters = tuple(ast.Parameter(node.name, _type(node, text.names)) for node in objective.inputs)
@@ -75,6 +76,9 @@ def _piped(value: ast.Expression, objective: Objective, text: _Text) -> ast.Expr
         listed = tuple(text.write(weight) for weight in _own_weights(objective))
         weights = (ast.Argument(ast.ListOf(listed), "weights"),) if listed else ()
         value = ast.Pipe(value, "total", (ast.Argument(text.write(objective.total)), *weights))
+    for update in objective.updates:
+        kept = _keyed("store", update.key, update.dims, text.names, text.write(update.value))
+        value = ast.Pipe(value, "store", kept.arguments)
     return value
 
 
@@ -258,7 +262,8 @@ class _Text:
         """The index variables that it counts with; as a mere position, ``x[i=i2]``, one needs no range."""
         args = [node, *self.view(node).args]
         if isinstance(node, ir.Index):
-            args = args[:2]
+            positions = zip(node.along, args[2:], strict=True)
+            args = [*args[:2], *(place for axis, place in positions if place.axes and place.axes[0].root != axis.root)]
         return [arg for arg in args if isinstance(arg, ir.Iota)] if not isinstance(node, ir.Iota) else []
 
     def _inside(self, node: Node) -> list[Node]:
@@ -272,9 +277,7 @@ class _Text:
         return found
 
     def _range(self, axis: Axis) -> ast.Expression | None:
-        if axis not in self.ranged:
-            return None
-        return ast.Name(axis.root.name) if axis.ordinal else ast.Number(axis.size or 0)
+        return _limit(axis) if axis in self.ranged else None
 
     def write(self, node: Node) -> ast.Expression:
         """A node as an expression: its name, or what it is."""
@@ -377,6 +380,8 @@ def _view(node: Node, text: _Text) -> _View:
             )
         case ir.Stack():
             return _View(node.args, lambda args: ast.ListOf(tuple(args)), "z")
+        case ir.Last():
+            return _View(node.args, lambda args: _keyed("last", node.key, node.dims, text.names, *args), "old")
         case ir.Size():
             return _size_view(node, text)
         case ir.Net() | ir.Heads() | ir.NetVjp():
@@ -419,12 +424,43 @@ def _leaf_view(node: Node, text: _Text) -> _View:
         case ir.Slot():
             bounds = {"lower": node.lower, "upper": node.upper}
             named = {name: _number(limit) for name, limit in bounds.items() if limit is not None}
-            auto = _call("auto", _number(node.init), key=ast.String(node.key), **named)
+            auto = _keyed("auto", node.key, node.dims, text.names, _start(node.init), **named)
             return _View((), lambda _: auto, _identifier(node.key))
+        case ir.Clock(name=name):
+            return _leaf(_call("clock", ast.String(name)) if name in text.names.inputs else ast.Name(name))
+        case ir.Draw():
+            drawn = _keyed("draw", node.key, node.dims, text.names, ast.String(node.name))
+            return _View((), lambda _: drawn, _identifier(node.key))
         case ir.Table():
             return _table_view(node)
         case _:
             raise TypeError(f"no text for {type(node).__name__}")
+
+
+def _start(init: float | ir.Noise) -> ast.Expression:
+    if isinstance(init, ir.Noise):
+        return _call(init.name, _number(init.first), _number(init.second))
+    return _number(init)
+
+
+def _keyed(word: str, key: str, dims: Axes, names: _Names, *args: ast.Expression, **named: ast.Expression) -> ast.Call:
+    """``last(x, key="moco.queue", axes=[n < 8, d])``: what has a place of its own outside the text."""
+    items = [_ranged(axis, names) for axis in dims]
+    axes = {"axes": ast.ListOf(tuple(items))} if items else {}
+    return _call(word, *args, key=ast.String(key), **named, **axes)
+
+
+def _ranged(axis: Axis, names: _Names) -> ast.Expression | ast.Rest:
+    """An axis, with its range where it may be named here first."""
+    name = names.item(axis)
+    if isinstance(name, ast.Rest) or not _is_variable(axis):
+        return name
+    return ast.Compare((name, _limit(axis)), ("<",))
+
+
+def _limit(axis: Axis) -> ast.Expression:
+    """The range of an index variable."""
+    return ast.Name(axis.root.name) if axis.ordinal else ast.Number(axis.size or 0)
 
 
 def _identifier(key: str) -> str:

@@ -17,6 +17,10 @@ def verify(objective: Objective) -> None:
             _sound.add(node)
     names = [term.name for term in objective.terms]
     assert len(set(names)) == len(names), f"two terms have one name: {names}"
+    keys = [update.key for update in objective.updates]
+    assert len(set(keys)) == len(keys), f"two values are stored under one key: {keys}"
+    for update in objective.updates:
+        assert set(update.value.axes) <= set(update.dims), f"axes of {update.key}"
     if objective.total is not None:
         assert not objective.balancers, "a total and balancers"
         assert len(objective.weights) == len(objective.terms), "a weight for each term"
@@ -51,6 +55,8 @@ def _check(node: Node) -> None:
         case ir.Stack():
             assert node.axis in node.axes
             assert node.axis.size == len(node.args)
+        case ir.Last() | ir.Slot() | ir.Draw():
+            assert set(node.dims) == set(node.axes), node.key
         case ir.Map():
             assert node.name in maps.MAPS, node.name
             assert set(node.over) <= {axis for arg in node.args for axis in arg.axes}, f"{node.name} along nothing"

@@ -31,6 +31,8 @@ class Emitter:
     values: dict[Node, Operand] = field(default_factory=dict[Node, Operand])
     anchors: dict[Axis, tuple[fx.Node, int]] = field(default_factory=dict[Axis, "tuple[fx.Node, int]"])
     """Where the extent of an axis is read: a value and its first dimension."""
+    stored: dict[str, tuple[fx.Node, fx.Node]] = field(default_factory=dict[str, "tuple[fx.Node, fx.Node]"])
+    """What the training calls before have stored by key, and whether there was one."""
     networks: dict[str, str] = field(default_factory=dict[str, str])
     features: dict[tuple[str, Node], fx.Node] = field(default_factory=dict[tuple[str, Node], fx.Node])
     scalars: set[Node] = field(default_factory=set[Node])
@@ -148,11 +150,12 @@ class Emitter:
     def number(self, value: float | Operand, dtype: DType = "real") -> fx.Node:
         """A number as a tensor without dimensions."""
         assert self.like is not None
-        return self.method("new_full", self.like, (), value, dtype=torch.int64 if dtype == "int" else self.dtype)
+        kinds = {"real": self.dtype, "int": torch.int64, "bool": torch.bool}
+        return self.method("new_full", self.like, (), value, dtype=kinds[dtype])
 
     def tensor(self, node: Node) -> fx.Node:
         """A node's value as a tensor, also where it is a number."""
-        return self.number(self.values[node]) if node in self.scalars else self.values[node]
+        return self.number(self.values[node], node.dtype) if node in self.scalars else self.values[node]
 
     def note_scalar(self, node: Node) -> None:
         """Learn whether a node about to be emitted is a Python number."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import fx
@@ -19,6 +19,9 @@ from losslang.runtime import functional, minimum
 from losslang.types import Axes, Axis
 
 Rule = Callable[[Emitter, Any], Operand]
+
+LARGEST_INT = 2**63 - 1
+"""What stands for infinity where a maximum or minimum of integers has nothing to choose from."""
 
 SOFTPLUS_THRESHOLD = 40.0
 """Beyond it softplus(x) is x in float64, and exp has not overflowed in float32."""
@@ -60,7 +63,28 @@ def lower_size(emitter: Emitter, node: ir.Size) -> Operand:
 
 def lower_slot(emitter: Emitter, node: ir.Slot) -> Operand:
     """A learned parameter."""
-    return emitter.method("to", emitter.values[node], emitter.dtype)
+    return emitter.permute(emitter.method("to", emitter.values[node], emitter.dtype), node.dims, node.axes)
+
+
+def lower_last(emitter: Emitter, node: ir.Last) -> Operand:
+    """What is stored, or the first value; neither has a gradient."""
+    stored, known = emitter.stored[node.key]
+    if node.dtype == "real":
+        stored = emitter.method("to", stored, emitter.dtype)
+    first = emitter.align(node.args[0], node.axes)
+    if isinstance(first, fx.Node) and node.args[0] not in emitter.scalars and node.dtype == "real":
+        first = emitter.method("detach", first)
+    return emitter.call(torch.where, known, emitter.permute(stored, node.dims, node.axes), first)
+
+
+def lower_clock(emitter: Emitter, node: ir.Clock) -> Operand:
+    """An integer that the runtime passes."""
+    return emitter.values[node]
+
+
+def lower_draw(emitter: Emitter, node: ir.Draw) -> Operand:
+    """Random numbers that the runtime has drawn."""
+    return emitter.permute(emitter.values[node], node.dims, node.axes)
 
 
 # ------------------------------------------------------------------------------------------ elementwise
@@ -239,6 +263,9 @@ def lower_reduce(emitter: Emitter, node: ir.Reduce) -> Operand:
         contracted = _contract(emitter, node)
         if contracted is not None:
             return contracted
+    places = latest_places(node)
+    if places is not None:
+        return _latest(emitter, places)
     axes = ops.merge(node.args)
     value = emitter.align(node.args[0], axes)
     if len(node.args) == 2:
@@ -249,6 +276,42 @@ def lower_reduce(emitter: Emitter, node: ir.Reduce) -> Operand:
     return MONOIDS[node.monoid](emitter, value, dims)
 
 
+class Places(NamedTuple):
+    """``max[i](i if n == ids[i] and kept[i] else -1)``: for each n the last place at which its number stands, or -1."""
+
+    table: Axis
+    ids: Node
+    kept: Node | None
+
+
+def latest_places(node: ir.Reduce) -> Places | None:
+    """What a reduction looks up, where it is a search for the last place of every number."""
+    match node:
+        case ir.Reduce(monoid="max", args=(ir.Op(name="where", args=(hit, ir.Iota() as place, ir.Const(value=-1))),)):
+            table = [axis for axis in node.axes if axis not in place.axes]
+            same, *kept = _conjuncts(hit)
+            numbers = [arg for arg in same.args if not isinstance(arg, ir.Iota)]
+            if node.over != place.axes or len(table) != 1 or len(node.axes) != 1 or table[0].rest or table[0].ordinal:
+                return None
+            if not ops.is_op(same, "eq") or len(numbers) != 1 or len(kept) > 1 or ops.iota(table[0]) not in same.args:
+                return None
+            fits = all(arg.axes == place.axes for arg in (*numbers, *kept))
+            return Places(table[0], numbers[0], kept[0] if kept else None) if fits else None
+        case _:
+            return None
+
+
+def _conjuncts(condition: Node) -> list[Node]:
+    """A comparison first, then what must hold besides."""
+    parts = list(condition.args) if ops.is_op(condition, "and") else [condition]
+    return sorted(parts, key=lambda part: not ops.is_op(part, "eq"))
+
+
+def _latest(emitter: Emitter, places: Places) -> Operand:
+    kept = None if places.kept is None else emitter.tensor(places.kept)
+    return emitter.call(functional.latest, emitter.tensor(places.ids), emitter.extent(places.table), kept)
+
+
 def _masked(emitter: Emitter, node: ir.Reduce, value: Operand, axes: Axes) -> Operand:
     mask = emitter.align(node.args[1], axes)
     if node.monoid in ("any", "all"):
@@ -256,7 +319,9 @@ def _masked(emitter: Emitter, node: ir.Reduce, value: Operand, axes: Axes) -> Op
         join = torch.logical_or if empty else torch.logical_and
         return emitter.call(join, value, emitter.call(torch.logical_not, mask) if empty else mask)
     empty = float("-inf") if node.monoid == "argmax" else ops.MONOIDS[node.monoid]
-    return _where(emitter, mask, value, int(empty) if node.args[0].dtype == "int" else empty)
+    if node.args[0].dtype == "int":
+        empty = int(max(min(empty, LARGEST_INT), -LARGEST_INT))
+    return _where(emitter, mask, value, empty)
 
 
 MONOIDS: dict[str, Callable[[Emitter, Operand, list[int]], Operand]] = {
@@ -326,6 +391,9 @@ def _pick(emitter: Emitter, node: ir.Index, positions: dict[Axis, Node]) -> Oper
 
 def _gather(emitter: Emitter, node: ir.Index, positions: dict[Axis, Node]) -> Operand:
     x = node.args[0]
+    rows = _rows(emitter, node, positions)
+    if rows is not None:
+        return rows
     index: list[Operand] = []
     for axis in x.axes:
         if axis in positions:
@@ -337,6 +405,17 @@ def _gather(emitter: Emitter, node: ir.Index, positions: dict[Axis, Node]) -> Op
             continue
         index += _grid(emitter, axis, node)
     return emitter.call(functional.elements, emitter.tensor(x), tuple(index))
+
+
+def _rows(emitter: Emitter, node: ir.Index, positions: dict[Axis, Node]) -> Operand | None:
+    """Whole rows of a table, at places along one new axis."""
+    ((axis, place), *others), x = positions.items(), node.args[0]
+    if others or len(place.axes) != 1 or place.axes[0] in set(x.axes) - {axis} or place.axes[0].rest or axis.rest:
+        return None
+    (dim,) = emitter.places((axis,), x.axes)
+    index = emitter.call(functional.within, emitter.tensor(place), emitter.extent(axis))
+    have = tuple(place.axes[0] if a == axis else a for a in x.axes)
+    return emitter.permute(emitter.call(torch.index_select, emitter.tensor(x), dim, index), have, node.axes)
 
 
 def _grid(emitter: Emitter, axis: Axis, node: ir.Index) -> list[Operand]:
@@ -422,6 +501,9 @@ RULES: dict[type[Node], Rule] = {
     ir.Iota: lower_iota,
     ir.Size: lower_size,
     ir.Slot: lower_slot,
+    ir.Last: lower_last,
+    ir.Clock: lower_clock,
+    ir.Draw: lower_draw,
     ir.Op: lower_op,
     ir.Reduce: lower_reduce,
     ir.Index: lower_index,

@@ -1,7 +1,8 @@
 """From an objective (all passes done) to one fx graph, for given ranks and working precision.
 
-The graph takes the inputs, then the learned slots. It returns the total, which backpropagates, and, detached,
-the value, weight and share of every term as vectors. A node's meta says which term it came from.
+The graph takes the inputs, the learned slots, what is stored (each value with whether there is one), the clocks and the
+random draws. It returns the total, which backpropagates, and, detached, the value, weight and share of every term as
+vectors, then what is to be stored. A node's meta says which term it came from.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from torch import fx, nn
 
 from losslang.ir import nodes as ir
 from losslang.ir.nodes import Node, Objective
-from losslang.lowering.emit import Emitter
-from losslang.lowering.rules import RULES, is_contraction
+from losslang.lowering.emit import Emitter, Operand
+from losslang.lowering.rules import RULES, is_contraction, latest_places
 from losslang.runtime import functional
-from losslang.types import Axis
+from losslang.types import Axis, ordered
 
 
 def lower(
@@ -67,14 +68,28 @@ def graph_of(
 
 
 def _placeholders(emitter: Emitter, objective: Objective) -> None:
+    taken: set[str] = set()
+
+    def placeholder(key: str) -> fx.Node:
+        name = key.replace(".", "_")
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        return emitter.graph.placeholder(name)
+
     for node in objective.inputs:
-        placeholder = emitter.graph.placeholder(node.name)
-        emitter.values[node] = placeholder
-        emitter.anchor(placeholder, node.dims)
+        emitter.values[node] = placeholder(node.name)
+        emitter.anchor(emitter.values[node], node.dims)
         if emitter.like is None:
-            emitter.like = placeholder
+            emitter.like = emitter.values[node]
     for slot in objective.slots():
-        emitter.values[slot] = emitter.graph.placeholder(slot.key.replace(".", "_"))
+        emitter.values[slot] = placeholder(slot.key)
+    for update in objective.updates:
+        emitter.stored[update.key] = placeholder(update.key), placeholder(f"has_{update.key}")
+    for name in objective.clocks():
+        emitter.values[ir.intern(ir.Clock, (), (), "int", name)] = placeholder(name)
+    for draw in objective.draws():
+        emitter.values[draw] = placeholder(draw.key)
 
 
 def _needed(objective: Objective) -> list[Node]:
@@ -83,12 +98,18 @@ def _needed(objective: Objective) -> list[Node]:
 
 
 def _emitted_operands(node: Node) -> tuple[Node, ...]:
-    return node.args[0].args if isinstance(node, ir.Reduce) and is_contraction(node) else node.args
+    if not isinstance(node, ir.Reduce):
+        return node.args
+    places = latest_places(node)
+    if places is not None:
+        return tuple(arg for arg in places[1:] if arg is not None)
+    return node.args[0].args if is_contraction(node) else node.args
 
 
 def _roots(objective: Objective) -> list[Node]:
     assert objective.total is not None
-    return [objective.total, *(term.value for term in objective.terms), *objective.weights]
+    stored = (update.value for update in objective.updates)
+    return [objective.total, *(term.value for term in objective.terms), *objective.weights, *stored]
 
 
 def _terms_of(objective: Objective) -> dict[Node, str]:
@@ -110,13 +131,40 @@ def _outputs(emitter: Emitter, objective: Objective) -> None:
     total = emitter.tensor(objective.total)
     values = [emitter.tensor(term.value) for term in objective.terms]
     weights = [emitter.tensor(weight) for weight in objective.weights]
+    kept = _stored(emitter, objective)
     if any(term.value.axes for term in objective.terms):
         rows = emitter.method("detach", values[0])
-        emitter.graph.output((total, rows, weights[0], weights[0]))
+        emitter.graph.output((total, rows, weights[0], weights[0], *kept))
         return
     stacked = emitter.method("detach", emitter.call(torch.stack, values))
     weighed = emitter.method("detach", emitter.call(torch.stack, weights))
-    emitter.graph.output((total, stacked, weighed, emitter.call(functional.shares, stacked, weighed)))
+    emitter.graph.output((total, stacked, weighed, emitter.call(functional.shares, stacked, weighed), *kept))
+
+
+def _stored(emitter: Emitter, objective: Objective) -> list[Operand]:
+    """The values to be stored, each a tensor of its own: nothing that a caller holds is a view of it."""
+    held = {objective.total, *(term.value for term in objective.terms), *objective.weights}
+    kept: list[Operand] = []
+    for update in objective.updates:
+        value, axes = _whole(emitter, update), ordered(set(update.dims))
+        alone = update.value not in held and axes == update.value.axes == update.dims and _is_made(update.value)
+        kept.append(value if alone else emitter.method("clone", value, memory_format=torch.contiguous_format))
+        held.add(update.value)
+    return kept
+
+
+def _whole(emitter: Emitter, update: ir.Update) -> Operand:
+    """A value with all of its dimensions and without gradient."""
+    node, axes = update.value, ordered(set(update.dims))
+    value = emitter.align_value(emitter.tensor(node), node.axes, axes)
+    if node.axes != axes:
+        value = emitter.method("expand", value, emitter.extents(axes))
+    return emitter.method("detach", emitter.permute(value, axes, update.dims))
+
+
+def _is_made(node: Node) -> bool:
+    """Whether a node's value is a new tensor, and no view of another one."""
+    return isinstance(node, ir.Last) or (isinstance(node, ir.Op) and node.name not in ("stop", "real"))
 
 
 def ranks(inputs: Sequence[ir.Input], dims: Mapping[str, int]) -> dict[Axis, int]:

@@ -27,8 +27,15 @@ def balance(objective: Objective) -> Objective:
     total = _sum(parts)
     weights = gradients(total, [places[term.name] for term in objective.terms])
     values: dict[Node, Node] = {places[term.name]: term.value for term in objective.terms}
-    filled = substitute([total, *weights], values.get)
-    return replace(objective, balancers=(), total=filled[total], weights=tuple(filled[weight] for weight in weights))
+    stored = [update.value for update in objective.updates]
+    filled = substitute([total, *weights, *stored], values.get)
+    return replace(
+        objective,
+        balancers=(),
+        total=filled[total],
+        weights=tuple(filled[weight] for weight in weights),
+        updates=tuple(ir.Update(u.key, filled[u.value], u.dims) for u in objective.updates),
+    )
 
 
 def _sum(parts: list[Node]) -> Node:

@@ -23,36 +23,35 @@ def lift_state(objective: Objective) -> Objective:
 def _free(node: Node) -> Node | None:
     if not isinstance(node, ir.Slot) or (node.lower is None and node.upper is None):
         return None
-    lower, upper = node.lower, node.upper
-    _check(node)
+    lower, upper, init = node.lower, node.upper, _start(node)
     if lower is not None and upper is not None:
-        share = (node.init - lower) / (upper - lower)
+        share = (init - lower) / (upper - lower)
         raw = _slot(node, math.log(share / (1 - share)))
         inside = apply("mul", const(upper - lower), apply("sigmoid", raw))
         return apply("add", const(lower), inside)
     if lower is not None:
-        return apply("add", const(lower), apply("exp", _slot(node, math.log(node.init - lower))))
+        return apply("add", const(lower), apply("exp", _slot(node, math.log(init - lower))))
     assert upper is not None
-    return apply("sub", const(upper), apply("exp", _slot(node, math.log(upper - node.init))))
+    return apply("sub", const(upper), apply("exp", _slot(node, math.log(upper - init))))
 
 
 def _slot(node: ir.Slot, init: float) -> Node:
-    return ir.intern(ir.Slot, (), (), "real", node.key, init, None, None)
+    return ir.intern(ir.Slot, (), node.axes, "real", node.key, init, None, None, node.dims)
 
 
-def _check(node: ir.Slot) -> None:
-    """A learned value starts strictly inside its bounds: at a bound its gradient would vanish."""
-    at_lower = node.lower is not None and node.init <= node.lower
-    at_upper = node.upper is not None and node.init >= node.upper
-    if at_lower or at_upper:
-        raise error(
-            "LL0305",
-            f"'{node.key}' is learned, so it must start inside its bounds",
-            expected=" and ".join(
-                f"{word} {limit:g}"
-                for word, limit in (("above", node.lower), ("below", node.upper))
-                if limit is not None
-            ),
-            found=f"{node.init:g}",
-            hint="say where it starts: auto(1.0)",
-        )
+def _start(node: ir.Slot) -> float:
+    """Where a learned value starts: strictly inside its bounds, since at a bound its gradient would vanish."""
+    init = node.init
+    if not isinstance(init, ir.Noise):
+        inside = (node.lower is None or node.lower < init) and (node.upper is None or init < node.upper)
+        if inside:
+            return init
+    raise error(
+        "LL0305",
+        f"'{node.key}' is learned, so it must start inside its bounds",
+        expected=" and ".join(
+            f"{word} {limit:g}" for word, limit in (("above", node.lower), ("below", node.upper)) if limit is not None
+        ),
+        found="random numbers" if isinstance(init, ir.Noise) else f"{init:g}",
+        hint="say where it starts: auto(1.0)",
+    )

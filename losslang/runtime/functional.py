@@ -32,6 +32,17 @@ def elements(x: Tensor, places: tuple[Tensor | int, ...]) -> Tensor:
     return x[places]
 
 
+def latest(ids: Tensor, count: int, kept: Tensor | None) -> Tensor:
+    """For each of ``count`` numbers the last place at which it stands among ``ids``, where kept, or -1.
+
+    The largest place does not hang on the order of writing, so every device gives the same.
+    """
+    places = torch.arange(ids.shape[0], device=ids.device)
+    if kept is not None:
+        ids, places = torch.where(kept, ids, 0), torch.where(kept, places, -1)
+    return torch.full((count,), -1, device=ids.device).scatter_reduce(0, ids.long(), places, "amax")
+
+
 def largest(x: Tensor, dims: list[int]) -> Tensor:
     """The maximum over some dimensions; of nothing it is -inf."""
     if any(x.shape[dim] == 0 for dim in dims):

@@ -16,9 +16,13 @@ from torch import Tensor, nn
 from losslang.runtime import checks
 from losslang.runtime.checks import InputSpec
 from losslang.runtime.minimum import NoMinimumError
+from losslang.runtime.state import Clock, Extents, Needs, Stored, current, drawn, generator
 
-Program: TypeAlias = Callable[..., "tuple[Tensor, Tensor, Tensor, Tensor]"]
-"""Inputs, then learned slots, to total, values, weights and shares."""
+Program: TypeAlias = Callable[..., "tuple[Tensor, ...]"]
+"""Inputs, learned slots and what else is needed, to total, values, weights, shares and what is to be stored."""
+
+
+NOTHING = Needs()
 
 
 class Factory(Protocol):
@@ -83,13 +87,30 @@ class Output:
         return "\n".join(lines)
 
 
+def _as_it_is(raw: Tensor) -> Tensor:
+    return raw
+
+
 @dataclass(frozen=True)
 class SlotSpec:
-    """A learned number: its key (``term.parameter``), where it starts, how to read it in the user's terms."""
+    """A learned value: its key (``term.parameter``), where it starts, how to read it in the user's terms.
+
+    ``init`` is a number, or ``normal`` or ``uniform`` with mean and deviation or with both ends.
+    """
 
     key: str
-    init: float
-    read: Callable[[float], float] = field(default=float, repr=False)
+    init: float | tuple[str, float, float]
+    shape: tuple[int, ...] = ()
+    read: Callable[[Tensor], Tensor] = field(default=_as_it_is, repr=False)
+
+    def start(self, seed: int | None = None) -> Tensor:
+        """The value of the parameter before any training."""
+        if not isinstance(self.init, tuple):
+            return torch.full(self.shape, self.init)
+        name, first, second = self.init
+        value = torch.empty(self.shape)
+        fill = value.normal_ if name == "normal" else value.uniform_
+        return fill(first, second, generator=generator(seed, self.key, 0, value.device))
 
 
 @dataclass(frozen=True)
@@ -163,11 +184,13 @@ class Objective(nn.Module):
         text: the source, for `repr`.
         signature: the inputs.
         terms: names of the terms.
-        slots: the learned numbers.
+        slots: the learned values.
+        needs: what is stored from call to call, which clocks are read, what is drawn.
         factory: makes the function for given ranks, working precision and device.
         bind: input name -> the name it has in a batch.
         validate: check values (labels, ranges) at the first call, shapes at the first of every new shape.
         check_finite: at every call, report the first input or term that is not finite (waits for the device).
+        seed: of random defaults and random starts; without it torch's own generators draw.
 
     Raises:
         LosslangError: LL05xx for a call that does not fit, in the caller's own names.
@@ -181,9 +204,11 @@ class Objective(nn.Module):
         slots: Sequence[SlotSpec],
         factory: Factory,
         *,
+        needs: Needs = NOTHING,
         bind: Mapping[str, str] | None = None,
         validate: bool = True,
         check_finite: bool = False,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.text = text
@@ -198,9 +223,17 @@ class Objective(nn.Module):
         self._programs: dict[Any, Program] = {}
         self._seen: set[Any] = set()
         self._values_checked = False
+        self.needs = needs
+        self.seed = seed
+        self._extents = Extents(signature.inputs)
         self.terms = Slots()
         for spec in self._slot_specs:
-            self.terms.put(spec.key, torch.tensor(spec.init))
+            self.terms.put(spec.key, spec.start(seed))
+        self.state = Stored()
+        for spec in needs.states:
+            self.state.declare(spec.key)
+        counts = needs.states or needs.clocks or (needs.draws and seed is not None)
+        self.clock = Clock() if counts else None
         checks.check_bind(self.bind, signature.inputs)
 
     def forward(self, batch: Mapping[str, Tensor] | None = None, /, *others: object, **tensors: Tensor) -> Output:
@@ -210,12 +243,16 @@ class Objective(nn.Module):
         inputs = self._gather(batch, tensors)
         if not torch.compiler.is_compiling():
             self._check(inputs)
-        program = self._program(inputs)
+        dtype = torch.float64 if any(x.dtype == torch.float64 for x in inputs) else torch.float32
+        program = self._program(inputs, dtype)
         with _full_precision(inputs[0].device.type):
+            given = (*inputs, *self._slot_values(inputs[0]), *self._needed(inputs, dtype))
             try:
-                total, values, weights, shares = program(*inputs, *self._slot_values(inputs[0]))
+                total, values, weights, shares, *stored = program(*given)
             except NoMinimumError as problem:
                 raise checks.no_minimum(problem) from None
+        if self.training:
+            self._commit(stored)
         if values.dim() > 1 or len(self.term_names) != values.shape[0]:
             out = Output(total, {self.term_names[0]: TermLog(values, weights, shares)})
         else:
@@ -251,8 +288,44 @@ class Objective(nn.Module):
         if len(self._seen) < 4096:
             self._seen.add(key)
 
-    def _program(self, inputs: list[Tensor]) -> Program:
-        dtype = torch.float64 if any(x.dtype == torch.float64 for x in inputs) else torch.float32
+    def _needed(self, inputs: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
+        """What is stored, each value with whether there is one, then the clocks, then the draws of this call."""
+        found: list[Tensor] = []
+        like = inputs[0]
+        for spec in self.needs.states:
+            found += current(spec, self.state[spec.key], self._extents.shape(spec.dims, inputs), like, dtype)
+        if self.clock is not None:
+            self.clock.follow(like.device)
+            found += [self.clock.get_buffer(name) for name in self.needs.clocks]
+        for spec in self.needs.draws:
+            step = self.clock.number() if self.clock is not None and self.seed is not None else 0
+            source = generator(self.seed, spec.key, step, like.device)
+            found.append(drawn(spec, self._extents.shape(spec.dims, inputs), like, dtype, source))
+        return found
+
+    def _commit(self, stored: Sequence[Tensor]) -> None:
+        """Keep what this training call stores; the graph of the call still holds what was there before."""
+        for spec, value in zip(self.needs.states, stored, strict=True):
+            self.state[spec.key] = value
+        if self.clock is not None:
+            self.clock.advance()
+
+    @property
+    def step(self) -> int:
+        """How many training calls there were (this reads the number, so it waits for the device)."""
+        return self.clock.number() if self.clock is not None else 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, as the trainer has set it: ``objective.epoch = 3``."""
+        return int(self.clock.epoch) if self.clock is not None else 0
+
+    @epoch.setter
+    def epoch(self, number: int) -> None:
+        if self.clock is not None:
+            self.clock.epoch = torch.full_like(self.clock.epoch, number)
+
+    def _program(self, inputs: list[Tensor], dtype: torch.dtype) -> Program:
         key = (tuple(x.dim() for x in inputs), dtype, inputs[0].device)
         if torch.compiler.is_compiling():
             self._prepare(*key)
@@ -278,16 +351,19 @@ class Objective(nn.Module):
         """A copy makes its programs anew; what it learned and what was checked goes along."""
         return {**self.__dict__, "_programs": {}}
 
-    def learned(self) -> dict[str, float]:
-        """The learned numbers in the user's terms (a temperature, not its logarithm), by key."""
-        return {spec.key: spec.read(self.terms[spec.key].detach().item()) for spec in self._slot_specs}
+    def learned(self) -> dict[str, float | Tensor]:
+        """The learned values in the user's terms (a temperature, not its logarithm), by key."""
+        values = {spec.key: spec.read(self.terms[spec.key].detach()) for spec in self._slot_specs}
+        return {key: value if value.dim() else value.item() for key, value in values.items()}
 
     def extra_repr(self) -> str:
         """Source, inputs, terms and what is learned."""
         renamed = "".join(f"\nbind: {name} = {key}" for name, key in self.bind.items())
         learned = ", ".join(spec.key for spec in self._slot_specs) or "nothing"
         terms = ", ".join(self.term_names)
-        return f"{self.text}\ninputs: {self.signature}{renamed}\nterms: {terms}\nlearned: {learned}"
+        stored = ", ".join(spec.key for spec in self.needs.states)
+        kept = f"\nstored: {stored}" if stored else ""
+        return f"{self.text}\ninputs: {self.signature}{renamed}\nterms: {terms}\nlearned: {learned}{kept}"
 
     def __repr__(self) -> str:
         body = self.extra_repr().replace("\n", "\n  ")

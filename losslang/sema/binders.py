@@ -83,7 +83,7 @@ def _grad(callee: ast.Index, node: ast.Call, scope: Scope) -> Value:
         raise _wrong("grad", callee.span)
     name = callee.items[0]
     wrt = _differentiated(name, scope)
-    of = scope.session.evaluate(_body("grad", node), scope)
+    of = scope.session.evaluate(_body("grad", node), replace(scope, binder="grad"))
 
     def of_list(single: list[Value]) -> Value:
         return lift([wrt], lambda x: _derivative(single[0], x[0], name, node, scope), node.span)
@@ -172,7 +172,7 @@ def _iterate(callee: ast.Index, node: ast.Call, scope: Scope) -> Value:
         values = {**scope.values, name: variable}
         if place is not None and index is not None:
             values[index] = Tensor(place, (), kind=INT, bound=scope.axes[index][0])
-        return scope.session.evaluate(body, replace(scope, values=values))
+        return scope.session.evaluate(body, replace(scope, values=values, binder="iterate"))
 
     return fold(first, evaluate, steps, index is not None, node.span)
 

@@ -8,10 +8,11 @@ from functools import partial
 
 from losslang.diagnostics import Problems, error
 from losslang.ir import ops
+from losslang.sema import learning
 from losslang.sema.brackets import conditions, declare_ranges, evaluated_filter
 from losslang.sema.elementwise import lift, tensor
+from losslang.sema.memory import settled
 from losslang.sema.modifiers import over_the_rest
-from losslang.sema.parameters import slot
 from losslang.sema.scope import Scope
 from losslang.sema.values import Auto, AxisSet, Condition, Listed, Rows, Tensor, Value, axes_text
 from losslang.source import Span
@@ -21,6 +22,15 @@ from losslang.types import INT, Axes, Axis
 
 def evaluate_body(definition: ast.Definition, scope: Scope, *, rows: bool) -> Value:
     """What a definition gives in the scope of a call; ``rows`` says that it is to be reduced."""
+    return settled(scope, bindings_of(definition), lambda: _evaluate(definition, scope, rows))
+
+
+def bindings_of(definition: ast.Definition) -> dict[str, ast.Binding]:
+    """The bindings of a definition by name."""
+    return {binding.name: binding for binding in definition.bindings}
+
+
+def _evaluate(definition: ast.Definition, scope: Scope, rows: bool) -> Value:
     _learn_variables(definition, scope)
     problems = Problems()
     for binding in definition.bindings:
@@ -92,8 +102,10 @@ def indices(expression: ast.Expression) -> list[ast.Index]:
 
 def bind_value(binding: ast.Binding, scope: Scope) -> Value:
     """The value of ``name[axes if filter] = expression``."""
+    scope = replace(scope, left=binding)
     if binding.axes is None:
-        return scope.session.evaluate(binding.value, scope)
+        value = scope.session.evaluate(binding.value, scope)
+        return _learned(binding, value, (), scope) if isinstance(value, Auto) else value
     declare_ranges(binding.axes.axes, scope)
     names = [axis.name or "" for axis in binding.axes.axes]
     if isinstance(binding.value, ast.ListOf):
@@ -113,13 +125,20 @@ def bind_value(binding: ast.Binding, scope: Scope) -> Value:
 
 
 def _learned(binding: ast.Binding, value: Auto, names: Sequence[str], scope: Scope) -> Value:
-    """``s[k] = auto(0)``: a learned number for each term, under its name."""
-    axes = [scope.axes.get(name, ()) for name in names]
-    terms = scope.session.terms.get(axes[0][0], ()) if len(axes) == 1 and len(axes[0]) == 1 else ()
-    if not terms:
-        return tensor(value, binding.span)
-    keys = [scope.session.key(f"{scope.path}.{binding.name}.{term}") for term in terms]
-    return Tensor(ops.stack(axes[0][0], [slot(key, value.init or 0.0).node for key in keys]), axes[0])
+    """``s[k] = auto(0)``: a learned value with the axes on the left."""
+    missing = next((name for name in names if name not in scope.axes), None)
+    if missing is not None:
+        raise error(
+            "LL0306",
+            f"nothing says how long the axis '{missing}' of '{binding.name}' is",
+            binding.span,
+            expected="an axis of a parameter, or an extent that the call gives",
+            found=missing,
+            hint=f"give it where the loss is used, {missing}=100, or write its range: {missing} < 100",
+        )
+    key = scope.key(binding.name) if scope.implicit is None else binding.name
+    dims = tuple(axis for name in names for axis in scope.axes[name])
+    return learning.learned(key, value.init if value.init is not None else 0.0, dims, binding.span, scope)
 
 
 def _declared_order(names: Sequence[str], x: Tensor, scope: Scope, span: Span) -> Axes:

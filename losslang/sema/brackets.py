@@ -293,10 +293,11 @@ def indexed(node: ast.Index, scope: Scope) -> Value:
     base = scope.session.evaluate(node.base, scope)
     if node.filter is not None:
         raise error("LL0309", "a filter belongs to a reduction or a binding, not to an index", node.filter.span)
-    return _index(base, node.items, scope, node.span)
+    return index_into(base, node.items, scope, node.span)
 
 
-def _index(base: Value, items: Sequence[Item], scope: Scope, span: Span) -> Value:
+def index_into(base: Value, items: Sequence[Item], scope: Scope, span: Span) -> Value:
+    """A value at the places that items say."""
     if isinstance(base, Listed):
         return _index_list(base, items, scope, span)
     x = tensor(base, span)
@@ -430,7 +431,7 @@ def _index_list(base: Listed, items: Sequence[Item], scope: Scope, span: Span) -
             chosen = _element(base, place, span)
         case _:
             inner = items
-    return lift([chosen], lambda single: _index(single[0], inner, scope, span) if inner else single[0], span)
+    return lift([chosen], lambda single: index_into(single[0], inner, scope, span) if inner else single[0], span)
 
 
 def _element(base: Listed, place: int, span: Span) -> Value:

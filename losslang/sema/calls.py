@@ -216,12 +216,12 @@ def _call_once(request: Request, caller: Scope) -> Result:
         return _combined(request, request.function.combination, caller)
     definition, environment = request.function.definition, request.function.environment
     path = f"{caller.path}.{definition.name}" if caller.implicit is None else caller.path
-    scope = Scope(environment, caller.session, path, sizes=request.sizes)
+    scope = Scope(environment, caller.session, path, sizes=request.sizes, binder=caller.binder)
     scope.foreign = _foreign(request)
     scope.order = _argument_order(request)
     _bind_axis_parameters(request, scope, caller)
     given = [p for p in definition.parameters if p.name in request.values]
-    for parameter in sorted(given, key=lambda p: _is_labels(p, request.values[p.name])):
+    for parameter in sorted(given, key=lambda p: _turn(p, request.values[p.name])):
         scope.bind(parameter.name, bound_value(parameter, request.values[parameter.name], request, scope))
     _make_axes(definition, scope)
     for parameter in definition.parameters:
@@ -314,11 +314,13 @@ def _check_some_tensor(request: Request, scope: Scope) -> None:
         )
 
 
-def _is_labels(parameter: ast.Parameter, value: Value) -> bool:
-    """Whether a tensor parameter gets labels: the axis that they index is known once the others are bound."""
+def _turn(parameter: ast.Parameter, value: Value) -> int:
+    """Labels wait until the axis that they index is known; a tensor that is learned waits for all axes."""
+    if sort_of(parameter) != "tensor" or not isinstance(value, Static | Tensor | Auto):
+        return 0
     declared = isinstance(parameter.type, ast.TensorType) and label_axis(parameter.type) is not None
     labels = declared or isinstance(value, Tensor) and value.kind.name == "label"
-    return labels and sort_of(parameter) == "tensor" and isinstance(value, Static | Tensor)
+    return 2 if isinstance(value, Auto) else int(labels)
 
 
 def _foreign(request: Request) -> set[Axis]:

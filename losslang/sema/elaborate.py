@@ -6,7 +6,7 @@ Non-goals: nothing is optimised, and passes are only recorded; a pass is a funct
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -16,7 +16,7 @@ from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.ir.rewrite import substitute, transform
-from losslang.sema import body, calls, modifiers, parameters, settings, wellformed
+from losslang.sema import body, calls, explicit, memory, modifiers, parameters, settings, wellformed
 from losslang.sema.binders import NeedsMarksError
 from losslang.sema.brackets import conjunction
 from losslang.sema.elementwise import tensor
@@ -28,7 +28,7 @@ from losslang.sema.scope import Scope, Session
 from losslang.sema.settings import Constant, Override
 from losslang.sema.terms import Frame, Part, Piped, Plan, expand_aliases, is_auto, names
 from losslang.sema.unit import Unit, unit_of
-from losslang.sema.values import Auto, Function, Listed, Static, Tensor, Value, describe
+from losslang.sema.values import Function, Static, Tensor, Value, describe
 from losslang.source import Source, Span
 from losslang.syntax import ast, parser
 from losslang.types import Axes
@@ -190,9 +190,22 @@ def _settled(found: Inputs, frame: Frame, run: Callable[[dict[str, ir.Input], Se
 
 
 def _objective(text: Program, frame: Frame, plan: Plan, inputs: dict[str, ir.Input], session: Session) -> ir.Objective:
-    scope = _root(frame, inputs, session)
-    if any(piped.pipe.name == EXPLICIT for piped in plan.piped):
-        _show_terms(plan, scope)
+    bindings = {binding.name: binding for binding in text.bindings}
+    root = _root(frame, inputs, session)
+    objective = memory.settled(root, bindings, lambda: _weighed(text, frame, plan, root))
+    objective = replace(objective, updates=(*objective.updates, *session.updates), learned=tuple(session.keys))
+    objective = unmarked(objective) if session.marking else objective
+    memory.check_sizes(objective, inputs.values(), session)
+    used = {*ir.topological(objective.roots()), *(inputs[name] for name in frame.declared if name in inputs)}
+    used |= _measures(inputs.values(), used, objective.updates)
+    ordered = tuple(node for node in inputs.values() if node in used)
+    return replace(objective, inputs=ordered)
+
+
+def _weighed(text: Program, frame: Frame, plan: Plan, scope: Scope) -> ir.Objective:
+    """The terms of an objective and its balancers, in the scope of its header."""
+    if any(piped.pipe.name == explicit.TOTAL for piped in plan.piped):
+        explicit.show_terms(plan, scope)
     problems = Problems()
     _bindings(text, frame, plan, scope, problems)
     terms = _terms(plan, scope, problems)
@@ -202,19 +215,17 @@ def _objective(text: Program, frame: Frame, plan: Plan, inputs: dict[str, ir.Inp
     objective = ir.Objective(text.name, (), tuple(terms))
     for piped in plan.piped:
         objective = _piped(piped, objective, scope, frame)
-    objective = _auto_weights(objective, plan, session)
-    _check_total(objective, plan)
-    objective = unmarked(objective) if session.marking else objective
-    used = {*ir.topological(objective.roots()), *(inputs[name] for name in frame.declared if name in inputs)}
-    used |= _measures(inputs.values(), used)
-    ordered = tuple(node for node in inputs.values() if node in used)
-    return replace(objective, inputs=ordered, learned=tuple(session.keys))
+    objective = _auto_weights(objective, plan, scope.session)
+    explicit.check_total(objective, plan)
+    return objective
 
 
-def _measures(inputs: Iterable[ir.Input], used: Set[ir.Node]) -> set[ir.Node]:
-    """Inputs of which nothing but the extent counts, as in the mean of what is the same for every element."""
+def _measures(inputs: Iterable[ir.Input], used: Set[ir.Node], updates: Iterable[ir.Update]) -> set[ir.Node]:
+    """Inputs of which nothing but the extent counts: of the mean of what is the same for every element, of a draw."""
     found: set[ir.Node] = set()
-    wanted = {node.axis.root if isinstance(node, ir.Size) else node.axes[0].root for node in used if _is_extent(node)}
+    shaped = [axes for node in used for axes in _shape(node)]
+    shaped += [tuple(axis for axis in update.dims if axis.root.size is None) for update in updates]
+    wanted = {axis.root for axes in shaped for axis in axes}
     wanted -= {axis.root for node in used if isinstance(node, ir.Input) for axis in node.dims}
     for node in inputs:
         axes = {axis.root for axis in node.dims}
@@ -224,8 +235,17 @@ def _measures(inputs: Iterable[ir.Input], used: Set[ir.Node]) -> set[ir.Node]:
     return found
 
 
-def _is_extent(node: ir.Node) -> bool:
-    return isinstance(node, ir.Size | ir.Iota) and not node.args
+def _shape(node: ir.Node) -> Iterator[Axes]:
+    """The axes whose extents a node takes from elsewhere than its operands."""
+    match node:
+        case ir.Size(args=()):
+            yield (node.axis,)
+        case ir.Iota():
+            yield node.axes
+        case ir.Last() | ir.Draw():
+            yield tuple(axis for axis in node.dims if axis.root.size is None)
+        case _:
+            pass
 
 
 def _frame(text: Program) -> Frame:
@@ -242,13 +262,9 @@ def _frame(text: Program) -> Frame:
     for parameter in text.parameters:
         if sort_of(parameter) == "number" and parameter.default is not None:
             session = Session(evaluate, frame.sort)
-            scope = Scope(text.environment, session, "objective", values=frame.values)
+            scope = Scope(text.environment, session, "", values=frame.values)
             value = evaluate(parameter.default, scope)
-            frame.values[parameter.name] = (
-                parameters.slot(parameter.name, value.init or 0.0, value.lower, value.upper)
-                if isinstance(value, Auto)
-                else parameters.scalar(parameter, value, parameter.default.span, scope)
-            )
+            frame.values[parameter.name] = parameters.scalar(parameter, value, parameter.default.span, scope)
     for binding in text.bindings:
         frame.bind(binding.name, _expanded(binding.value, frame), binding.axes is not None)
     return frame
@@ -280,7 +296,7 @@ INDEPENDENT = frozenset(
 def _together(plan: Plan, problems: Problems, frame: Frame) -> LosslangError:
     """The errors of all terms; where some were given up early, others may know too little of their inputs."""
     for piped in plan.piped:
-        if piped.pipe.name != EXPLICIT:
+        if piped.pipe.name not in explicit.WORDS:
             problems.attempt(partial(_balancer_of, piped, frame))
     early = [one for problem in plan.problems.errors for one in problem.diagnostics]
     late = [one for problem in problems.errors for one in problem.diagnostics]
@@ -311,14 +327,7 @@ def _bindings(text: Program, frame: Frame, plan: Plan, scope: Scope, problems: P
     inner = {name.name for name in mentioned if id(name) not in plan.direct}
     for binding in text.bindings:
         if binding.name in inner or binding.name in frame.formulas or binding.axes is not None:
-            scope.attempt(binding, partial(_bound, binding, scope), problems)
-
-
-def _bound(binding: ast.Binding, scope: Scope) -> Value:
-    value = body.bind_value(binding, replace(scope, path=binding.name))
-    if isinstance(value, Auto):
-        return parameters.slot(binding.name, value.init or 0.0, value.lower, value.upper)
-    return value
+            scope.attempt(binding, partial(body.bind_value, binding, replace(scope, path=binding.name)), problems)
 
 
 def _terms(plan: Plan, scope: Scope, problems: Problems) -> list[ir.Term]:
@@ -481,18 +490,10 @@ def value_of(expression: ast.Expression, environment: Environment, declared: Seq
 
 
 # ------------------------------------------------------------------------------------------ balancers
-TERMS = "the terms"
-"""The list axis over the terms: no axis can have this name."""
-
-EXPLICIT = "total"
-"""The pass that the IR's own text ends in: ``| total(expression, by=uncertainty, of=[focal, l1])`` is a balancer,
-``| total(expression)`` or ``| total(expression, weights=[0.5, 1.0])`` what the pass ``balance`` makes of it all."""
-
-
 def _piped(piped: Piped, objective: ir.Objective, scope: Scope, frame: Frame) -> ir.Objective:
     """The objective with one pass applied."""
-    if piped.pipe.name == EXPLICIT:
-        return _explicit_total(piped, objective, scope)
+    if piped.pipe.name in explicit.WORDS:
+        return explicit.piped(piped, objective, scope)
     balancer = _balancer(piped, objective.terms, frame, scope.session)
     _check_once(objective, balancer, piped.pipe.step)
     return replace(objective, balancers=(*objective.balancers, balancer))
@@ -553,7 +554,7 @@ def balance(
     scope = Scope(frame.environment.home(definition), session, definition.name)
     axis = scope.stacked(_terms_axis(definition), len(terms))
     session.terms[axis] = tuple(term.name for term in terms)
-    losses = ops.stack(axis, [term_value(term.name) for term in terms])
+    losses = ops.stack(axis, [explicit.term_value(term.name) for term in terms])
     weights = ops.stack(axis, [term.weight for term in terms])
     given: dict[str, Value] = {"loss": Tensor(losses, (axis,)), "w": Tensor(weights, (axis,))}
     own = [p for p in definition.parameters if p.name not in given]
@@ -562,9 +563,7 @@ def balance(
         if parameter.name in given:
             scope.values[parameter.name] = given[parameter.name]
     parameters.bind_options(definition, own, options, scope)
-    for binding in definition.bindings:
-        scope.bind(binding.name, body.bind_value(binding, scope))
-    value = evaluate(definition.value, scope)
+    value = memory.settled(scope, body.bindings_of(definition), lambda: _balanced(definition, scope))
     if not isinstance(value, Tensor) or value.order:
         raise error(
             "LL0307",
@@ -577,70 +576,17 @@ def balance(
     return value.node
 
 
+def _balanced(definition: ast.Definition, scope: Scope) -> Value:
+    for binding in definition.bindings:
+        scope.bind(binding.name, body.bind_value(binding, scope))
+    return evaluate(definition.value, scope)
+
+
 def _terms_axis(definition: ast.Definition) -> str:
     """What a balancer calls the axis of the terms: ``k`` in ``loss: real[k]``."""
     types = [p.type for p in definition.parameters if p.name in ("loss", "w")]
     groups = [t.groups[-1] for t in types if isinstance(t, ast.TensorType) and t.groups]
     return next((group[0].name for group in groups if group[0].name is not None), "k")
-
-
-def term_value(name: str) -> ir.Node:
-    """The place of a term's value inside a balancer."""
-    return ir.intern(ir.TermValue, (), (), "real", name)
-
-
-def _show_terms(plan: Plan, scope: Scope) -> None:
-    """``loss[focal]`` is the value of a term, as in a balancer."""
-    found = [part.name for part in plan.parts]
-    scope.lists[TERMS] = found
-    scope.values["loss"] = Listed(TERMS, tuple(Tensor(term_value(name), ()) for name in found))
-
-
-def _explicit_total(piped: Piped, objective: ir.Objective, scope: Scope) -> ir.Objective:
-    given = {argument.name: argument.value for argument in piped.pipe.arguments}
-    every = tuple(term.name for term in objective.terms)
-    match given:
-        case {None: body, "by": ast.Name(name=name), "of": ast.ListOf() as of} if len(given) == 3:
-            balancer = ir.Balancer(name, _names(of), _node(body, scope))
-        case {None: body, "by": ast.Name(name=name)} if len(given) == 2:
-            balancer = ir.Balancer(name, piped.terms, _node(body, scope))
-        case {None: body, "weights": ast.ListOf(items=items)} if len(given) == 2 and len(items) == len(every):
-            weights = tuple(_node(item, scope) for item in items if not isinstance(item, ast.Rest))
-            return replace(objective, total=_node(body, scope), weights=weights)
-        case {None: body} if len(given) == 1:
-            return replace(objective, total=_node(body, scope), weights=tuple(t.weight for t in objective.terms))
-        case _:
-            raise _no_total(piped)
-    if not set(balancer.terms) <= set(every):
-        raise _no_total(piped)
-    return replace(objective, balancers=(*objective.balancers, balancer))
-
-
-def _no_total(piped: Piped) -> LosslangError:
-    return error(
-        "LL0206",
-        "total(...) is how the compiler writes what a balancer became",
-        piped.pipe.span,
-        expected="one of total(expression, by=name, of=[term, ...]) or total(expression, weights=[number, ...])",
-        hint="in an objective write the weights: 0.5*l1 + focal",
-    )
-
-
-def _check_total(objective: ir.Objective, plan: Plan) -> None:
-    """A total is the whole: no balancer stands beside it, and no place of a term is open in it."""
-    if objective.total is None:
-        return
-    whole = ir.topological([objective.total, *objective.weights])
-    if objective.balancers or any(isinstance(node, ir.TermValue) for node in whole):
-        raise _no_total(next(piped for piped in plan.piped if piped.pipe.name == EXPLICIT))
-
-
-def _node(expression: ast.Expression, scope: Scope) -> ir.Node:
-    return tensor(evaluate(expression, scope), expression.span).node
-
-
-def _names(items: ast.ListOf) -> tuple[str, ...]:
-    return tuple(item.name for item in items.items if isinstance(item, ast.Name))
 
 
 def _auto_weights(objective: ir.Objective, plan: Plan, session: Session) -> ir.Objective:

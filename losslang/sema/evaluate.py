@@ -10,7 +10,20 @@ from losslang.diagnostics import LosslangError, error, renamed
 from losslang.ir import ops
 from losslang.ir.maps import map_along
 from losslang.ir.netspec import ALIASES, TAPS
-from losslang.sema import along, body, boxes, calls, complexes, networks, parameters, spectra
+from losslang.ir.nodes import Noise
+from losslang.sema import (
+    along,
+    body,
+    boxes,
+    calls,
+    chance,
+    complexes,
+    learning,
+    memory,
+    networks,
+    parameters,
+    spectra,
+)
 from losslang.sema.along import Bracketed
 from losslang.sema.binders import BINDERS, binder, is_binder
 from losslang.sema.brackets import MAPS, REDUCTIONS, bracket_axes, bracketed, declare_ranges, indexed
@@ -18,6 +31,7 @@ from losslang.sema.elementwise import FUNCTIONS, applied, combine, lift, operate
 from losslang.sema.losses import retitled
 from losslang.sema.resolve import needs_input
 from losslang.sema.scope import Scope
+from losslang.sema.terms import CLOCKS
 from losslang.sema.values import (
     NONE,
     Auto,
@@ -96,6 +110,8 @@ def _name(node: ast.Name, scope: Scope) -> Value:
         return Static(CONSTANTS[name]) if name != "none" else NONE
     if name == "auto":
         return Auto()
+    if name in CLOCKS:
+        return memory.time(name)
     if name in TAPS or name in ALIASES:
         return networks.network(name, (), node.span)
     item = defined(name, scope)
@@ -272,6 +288,8 @@ def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
         return _apply(scope.values[name], node, scope)
     if name in TAPS or name in ALIASES:
         return networks.network(name, node.arguments, node.span)
+    if name in chance.WORDS and scope.implicit is None and not node.arguments:
+        raise chance.no_place(node)
     function = defined(name, scope)
     if isinstance(function, Function):
         if scope.implicit is None and _is_partial(function.definition, node):
@@ -500,12 +518,19 @@ def _stop(node: ast.Call, scope: Scope) -> Value:
 
 
 def _auto(node: ast.Call, scope: Scope) -> Value:
-    """``auto(init)``; the IR's own text also says the slot's key and bounds."""
-    init: float | None = None
+    """``auto(init)``; the IR's own text also says the slot's key, bounds and axes."""
+    init: float | Noise | None = None
     given: dict[str, Value] = {}
+    dims: Axes = ()
     for argument in node.arguments:
-        value = evaluate(argument.value, scope)
-        if argument.name is None and isinstance(value, Static) and isinstance(value.value, (int, float)):
+        noise = chance.noise(argument.value, scope) if argument.name is None else None
+        if argument.name == "axes":
+            dims = memory.dims_of(argument, scope)
+            continue
+        value = NONE if noise is not None else evaluate(argument.value, scope)
+        if noise is not None:
+            init = noise
+        elif argument.name is None and isinstance(value, Static) and isinstance(value.value, (int, float)):
             init = float(value.value)
         elif argument.name in ("key", "lower", "upper"):
             given[argument.name] = value
@@ -514,7 +539,7 @@ def _auto(node: ast.Call, scope: Scope) -> Value:
                 "LL0307",
                 "auto takes where it starts",
                 argument.span,
-                expected="a number: auto(1.0)",
+                expected="a number, auto(1.0), or random numbers, auto(normal(0, 0.1))",
                 found=argument.span.text,
                 hint="leave it out to start at the parameter's default: tau=auto",
             )
@@ -522,9 +547,11 @@ def _auto(node: ast.Call, scope: Scope) -> Value:
         case Static(value=str() as key):
             lower, upper = _number_of(given.get("lower")), _number_of(given.get("upper"))
             start = 0.0 if init is None else init
-            if (lower is not None and start <= lower) or (upper is not None and start >= upper):
-                raise error("LL0305", f"'{key}' starts outside its bounds", node.span, found=f"{start:g}")
-            return parameters.slot(key, start, lower, upper)
+            limits = [limit for limit in (lower, upper) if limit is not None]
+            inside = isinstance(start, float) and (lower is None or start > lower) and (upper is None or start < upper)
+            if limits and not inside:
+                raise error("LL0305", f"'{key}' starts outside its bounds", node.span, found=node.span.text)
+            return learning.slot(key, start, lower, upper, dims)
         case _:
             return Auto(init)
 
@@ -597,6 +624,12 @@ SPECIAL: dict[str, Callable[[ast.Call, Scope], Value]] = {
     "lpips_heads": _heads,
     **{name: _box(name) for name in boxes.READERS},
     **{name: _complex_part(name) for name in complexes.READERS},
+    "last": memory.last,
+    "push": memory.push,
+    "put": memory.put,
+    "clock": memory.clock,
+    "draw": chance.draw,
+    **dict.fromkeys(chance.WORDS, chance.elsewhere),
 }
 
 WINDOWS = ("conv", "diff", "conv_t", "diff_t")

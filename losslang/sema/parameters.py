@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from losslang.diagnostics import LosslangError, did_you_mean, error, renamed
-from losslang.ir.nodes import Slot, intern
-from losslang.sema import kinds
+from losslang.sema import chance, kinds, learning
 from losslang.sema.elementwise import tensor
 from losslang.sema.resolve import axis_names, sort_of, unknown_parameter
 from losslang.sema.scope import Extent, Scope
@@ -163,7 +161,22 @@ def default_of(parameter: ast.Parameter, request: Request, scope: Scope) -> Valu
         return Static(parameter.default.name)
     if isinstance(parameter.type, ast.TensorType) and parameter.type.kind == "axes":
         return argument(parameter, parameter.default, scope)
+    if chance.is_random(parameter.default, scope):
+        return _draw(parameter, parameter.default, scope)
     return scope.session.evaluate(parameter.default, scope)
+
+
+def _draw(parameter: ast.Parameter, default: ast.Expression, scope: Scope) -> Value:
+    """The random default of a parameter; a permutation below an axis is one of its places."""
+    declared = parameter.type
+    if not isinstance(declared, ast.TensorType):
+        return scope.session.evaluate(default, scope)
+    below = scope.axes.get(kinds.label_axis(declared) or "", ())
+    last = declared.groups[-1][-1].name if declared.groups else None
+    if last is not None and last not in scope.axes and len(below) == 1:
+        scope.variable(last, below[0])
+    dims = dims_of(parameter, declared, default.span, scope)
+    return chance.default(parameter.name, default, dims, kinds.kind_of(declared).dtype, scope)
 
 
 def type_text(parameter: ast.Parameter) -> str:
@@ -293,24 +306,16 @@ def _number(parameter: ast.Parameter, declared: ast.TensorType, value: Value, sp
             _check_bounds(parameter, number, bounds, span)
             return value
         case Auto():
-            return _learned(parameter, value, bounds, span, scope)
+            return learning.of_parameter(parameter, value, bounds, (), span, scope)
         case Tensor():
             return value
         case _:
             raise wrong_argument(parameter, value, span, f"a {'number' if declared.kind == 'real' else declared.kind}")
 
 
-_HOLDS: dict[str, Callable[[float, float], bool]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
-
-
 def _check_bounds(parameter: ast.Parameter, number: float, bounds: Sequence[tuple[str, float]], span: Span) -> None:
     for op, limit in bounds:
-        if op in _HOLDS and not _HOLDS[op](number, limit):
+        if not learning.HOLDS[op](number, limit):
             raise error(
                 "LL0305",
                 f"'{parameter.name}' is {number:g}",
@@ -321,60 +326,13 @@ def _check_bounds(parameter: ast.Parameter, number: float, bounds: Sequence[tupl
             )
 
 
-def _learned(
-    parameter: ast.Parameter, value: Auto, bounds: Sequence[tuple[str, float]], span: Span, scope: Scope
-) -> Tensor:
-    """``auto``: a slot that starts where the default is and stays within the parameter's bounds."""
-    init = value.init if value.init is not None else _start(parameter)
-    if init is None:
-        raise error(
-            "LL0307",
-            f"nothing says where '{parameter.name}' starts",
-            span,
-            hint=f"give it a start: {parameter.name}=auto(1.0)",
-        )
-    _check_bounds(parameter, init, bounds, span)
-    lower = next((limit for op, limit in bounds if op in (">", ">=")), value.lower)
-    upper = next((limit for op, limit in bounds if op in ("<", "<=")), value.upper)
-    if init in (lower, upper):
-        raise error(
-            "LL0305",
-            f"'{parameter.name}' is learned, so it must start inside its bounds",
-            span,
-            expected=" and ".join(f"{parameter.name} {op.rstrip('=')} {limit:g}" for op, limit in bounds),
-            found=f"{init:g}, where a learned value has no slope",
-            hint=f"say where it starts: {parameter.name}=auto(1.0)",
-        )
-    return slot(value.key or scope.session.key(f"{scope.path}.{parameter.name}"), init, lower, upper)
-
-
-def slot(key: str, init: float, lower: float | None = None, upper: float | None = None) -> Tensor:
-    """A learned scalar."""
-    return Tensor(intern(Slot, (), (), "real", key, float(init), lower, upper), ())
-
-
-def _start(parameter: ast.Parameter) -> float | None:
-    match parameter.default:
-        case ast.Number() | ast.Unary(op="-", operand=ast.Number()) as number:
-            return kinds.literal(number)
-        case ast.Call(callee=ast.Name(name="auto"), arguments=(ast.Argument(value=ast.Number(value=number)),)):
-            return float(number)
-        case _:
-            return None
-
-
 def _tensor(parameter: ast.Parameter, declared: ast.TensorType, value: Value, request: Request, scope: Scope) -> Value:
     span = request.place(parameter.name)
     if value is NONE and declared.optional:
         return value
     if isinstance(value, Auto):
-        raise error(
-            "LL0309",
-            f"'{parameter.name}' is a tensor, and auto learns numbers only",
-            span,
-            expected=type_text(parameter),
-            hint=f"leave it out: '{parameter.name}' is an input then",
-        )
+        dims = dims_of(parameter, declared, span, scope)
+        return learning.of_parameter(parameter, value, kinds.limits(declared), dims, span, scope)
     if isinstance(value, Listed) and not value.axis and not _is_list(declared, request):
         raise wrong_argument(parameter, value, span, type_text(parameter))
     if isinstance(value, Listed):
@@ -402,6 +360,30 @@ def _tensor(parameter: ast.Parameter, declared: ast.TensorType, value: Value, re
     elif name is not None and x.bound is not None and name not in scope.axes:
         scope.declare(name, (x.bound,))
     return x
+
+
+def dims_of(parameter: ast.Parameter, declared: ast.TensorType, span: Span, scope: Scope) -> Axes:
+    """The axes of a declared type, for what has no argument to take them from.
+
+    Raises:
+        LosslangError: LL0306 for an axis of which nothing says how long it is.
+    """
+    dims: list[Axis] = []
+    for axis in declared.groups[-1] if declared.groups else ():
+        name = axis.name or f"{parameter.name}{axis.size}"
+        if name not in scope.axes and axis.size is not None:
+            scope.stacked(name, axis.size)
+        if name not in scope.axes and not axis.is_rest:
+            raise error(
+                "LL0306",
+                f"nothing says how long the axis '{name}' of '{parameter.name}' is",
+                span,
+                expected="an axis of another parameter, or an extent that a type or the call gives",
+                found=type_text(parameter),
+                hint=f"give it where the loss is used: {name}=100",
+            )
+        dims += scope.axes.get(name, ())
+    return tuple(dims)
 
 
 def _broadcast_order(declared: ast.TensorType, scope: Scope) -> Axes:
@@ -446,7 +428,9 @@ def bind_options(
                 hint=f"give it: | {definition.name}({parameter.name}=...)",
             )
         request = Request(Function(definition, scope.environment), {}, {parameter.name: span}, span, (), {})
-        scope.values[parameter.name] = bound_value(parameter, argument(parameter, expression, scope), request, scope)
+        drawn = given is None and chance.is_random(expression, scope)
+        value = _draw(parameter, expression, scope) if drawn else argument(parameter, expression, scope)
+        scope.values[parameter.name] = bound_value(parameter, value, request, scope)
 
 
 def match_axes(parameter: ast.Parameter, declared: ast.TensorType, x: Tensor, request: Request, scope: Scope) -> Tensor:

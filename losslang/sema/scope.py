@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 
 from losslang.diagnostics import LosslangError, Problems, did_you_mean, error, renamed
 from losslang.ir import ops
+from losslang.ir.nodes import Update
 from losslang.sema.modules import Environment
 from losslang.sema.resolve import Sort
 from losslang.sema.values import Listed, Tensor, Value
 from losslang.source import Span
 from losslang.syntax import ast
-from losslang.types import Axes, Axis
+from losslang.types import Axes, Axis, DType
 
 T = TypeVar("T")
 
@@ -27,6 +28,33 @@ class Extent:
     name: str
     size: int
     span: Span
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a stored value is: its dimensions in order, and what its numbers are stored as."""
+
+    dims: Axes
+    dtype: DType
+
+
+@dataclass
+class Memory:
+    """What one call of a definition keeps for the next training call, by the names of its bindings."""
+
+    path: str = ""
+    bindings: dict[str, ast.Binding] = field(default_factory=dict[str, "ast.Binding"])
+    assumed: dict[str, Shape] = field(default_factory=dict[str, Shape])
+    """The shapes of names that are read before they have a value, as far as they are known."""
+    keys: dict[str, str] = field(default_factory=dict[str, str])
+    """The names that ``last`` reads, and under which key each is stored."""
+    shapes: dict[str, Shape] = field(default_factory=dict[str, Shape])
+    wanted: dict[str, Shape] = field(default_factory=dict[str, Shape])
+    """The shapes that hold all first values too."""
+    declared: set[str] = field(default_factory=set[str])
+    """The names whose axes the text says."""
+    places: dict[str, Span] = field(default_factory=dict[str, Span])
+    """Where each was read first."""
 
 
 @dataclass
@@ -51,6 +79,20 @@ class Session:
     """What `once` found; it holds the definitions too, so that no other takes the place of one."""
     terms: dict[Axis, tuple[str, ...]] = field(default_factory=dict[Axis, "tuple[str, ...]"])
     """The axes of balancers, and the names of the terms along each."""
+    updates: list[Update] = field(default_factory=list[Update])
+    places: dict[str, Span] = field(default_factory=dict[str, Span])
+    """Where the text asks for what has dimensions of its own: what is stored, learned or drawn, by key."""
+
+    def mark(self) -> tuple[int, ...]:
+        """Where the elaboration stands, for `reset`."""
+        return tuple(len(part) for part in (self.keys, self.named, self.terms, self.updates, self.places))
+
+    def reset(self, mark: tuple[int, ...]) -> None:
+        """Forget what came after a mark."""
+        for part, length in zip((self.keys, self.named, self.terms, self.places), (*mark[:3], mark[4]), strict=True):
+            while len(part) > length:
+                part.popitem()
+        del self.updates[mark[3] :]
 
     def once(self, definition: ast.Definition, find: Callable[[ast.Definition], T]) -> T:
         """What is found in a definition's text, looked for at its first call only."""
@@ -101,6 +143,18 @@ class Session:
         return key
 
 
+@dataclass(frozen=True)
+class Mark:
+    """What a scope knew at some time."""
+
+    axes: dict[str, Axes]
+    values: dict[str, Value]
+    local: dict[Axis, str]
+    foreign: set[Axis]
+    broken: set[str]
+    session: tuple[int, ...]
+
+
 @dataclass
 class Scope:
     """One call of a definition: its axes and index variables, its values, where its functions come from.
@@ -129,6 +183,34 @@ class Scope:
     """Bindings and index variables that an error left without meaning; it is reported already."""
     implicit: Callable[[str], Tensor | None] | None = None
     """At the level of an objective: the input of a name."""
+    memory: Memory = field(default_factory=Memory)
+    left: ast.Binding | None = None
+    """The binding whose value is evaluated."""
+    binder: str = ""
+    """The word whose body is evaluated, where it is one that is run several times."""
+
+    def mark(self) -> Mark:
+        """What a scope knows before its body is evaluated, for `reset`."""
+        names = dict(self.axes), dict(self.values), dict(self.local), set(self.foreign), set(self.broken)
+        return Mark(*names, self.session.mark())
+
+    def reset(self, mark: Mark) -> None:
+        """Forget what a body made."""
+        self.axes.clear()
+        self.axes.update(mark.axes)
+        self.values.clear()
+        self.values.update(mark.values)
+        self.local.clear()
+        self.local.update(mark.local)
+        self.foreign.clear()
+        self.foreign.update(mark.foreign)
+        self.broken.clear()
+        self.broken.update(mark.broken)
+        self.session.reset(mark.session)
+
+    def key(self, name: str) -> str:
+        """Under which key the module holds what a name of this definition learns, stores or draws."""
+        return f"{self.path}.{name}" if self.path else name
 
     def inner(self, path: str) -> Scope:
         """A scope for one term: it sees the names of this one, and what it adds stays its own (no name is copied)."""

@@ -14,12 +14,14 @@ from losslang.ir.printer import RESERVED
 from losslang.sema.losses import applied, definition_of, is_open, map_operands, parts
 from losslang.sema.modules import Environment
 from losslang.sema.naming import Names
-from losslang.sema.resolve import Sort
+from losslang.sema.resolve import Sort, sort_of
 from losslang.sema.values import Static, Value
 from losslang.source import Span
 from losslang.syntax import ast
 
 CONSTANTS = ("pi", "inf", "none", "true", "false")
+CLOCKS = ("step", "epoch")
+"""Integers that the runtime fills."""
 MAX_TERMS = 10_000
 MAX_EXPANSIONS = 20_000
 
@@ -52,7 +54,9 @@ class Frame:
         self.bindings[name] = value
 
     def _defined(self, name: str) -> bool:
-        return not self._taken(name) and self.environment.find(name) is not None
+        """Whether a name is a loss, or a fn that may be one: not a schedule, which is a number."""
+        item = None if self._taken(name) else self.environment.find(name)
+        return item is not None and not (isinstance(item, ast.Definition) and is_schedule(item))
 
     def definition(self, callee: ast.Expression) -> ast.Definition | None:
         """The loss or fn that a callee names; for an alias, one with the parameters of its parts."""
@@ -84,6 +88,7 @@ class Frame:
             or "." in name
             or name in self.axes
             or name in CONSTANTS
+            or name in CLOCKS
             or name in TAPS
             or name in ALIASES
         )
@@ -105,7 +110,7 @@ class Frame:
                 found.value, str
             ):
                 return "choice"
-            case ast.Name(name=name) if name in CONSTANTS or name == "auto" or name in self.values:
+            case ast.Name(name=name) if name in (*CONSTANTS, *CLOCKS, "auto") or name in self.values:
                 return "number"
             case ast.Call(callee=ast.Name(name="auto")):
                 return "number"
@@ -138,6 +143,11 @@ def _main_factor(expression: ast.Expression) -> ast.Expression:
             return _main_factor(expression.operand if isinstance(expression, ast.Unary) else expression.value)
         case _:
             return expression
+
+
+def is_schedule(definition: ast.Definition) -> bool:
+    """Whether a fn takes numbers only, such as ``ramp(0, 1, begin=1000, end=5000)``."""
+    return definition.keyword == "fn" and all(sort_of(p) in ("number", "choice") for p in definition.parameters)
 
 
 def is_auto(weight: ast.Expression) -> bool:
@@ -386,6 +396,10 @@ class Plan:
         if name in TAPS or name in ALIASES:
             hint = f"a loss takes it: lpips(net={name})"
             return error("LL0201", f"'{name}' is a network, no loss", callee.span, expected=example, hint=hint)
+        item = self.frame.environment.find(name)
+        if isinstance(item, ast.Definition) and is_schedule(item):
+            hint = f"it weighs a loss: {body.span.text}*l1"
+            return error("LL0201", f"'{name}' gives a number, no loss", body.span, expected=example, hint=hint)
         return error(
             "LL0201",
             f"there is no loss '{name}'",

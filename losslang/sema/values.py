@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from losslang.ir import ops
 from losslang.ir.netspec import NetSpec
-from losslang.ir.nodes import Node
+from losslang.ir.nodes import Node, Noise
 from losslang.syntax import ast
 from losslang.types import REAL, Axes, Axis, Kind
 
@@ -127,10 +127,7 @@ class Network:
 class Auto:
     """``auto`` or ``auto(init)``: learned, once a parameter says how it is bounded."""
 
-    init: float | None = None
-    key: str | None = None
-    lower: float | None = None
-    upper: float | None = None
+    init: float | Noise | None = None
 
 
 Value: TypeAlias = Tensor | Complex | Static | Listed | AxisSet | Function | Primitive | Network | Auto

@@ -113,7 +113,7 @@ def needs(item: ast.Definition | ast.Alias) -> set[str]:
 
 
 def _references(part: object) -> set[str]:
-    """The names in a part of the tree; what stands under ``last`` is of the call before."""
+    """The names in a part of the tree; what ``last`` reads is of the call before, and its first value is not."""
     found: set[str] = set()
     stack = [part]
     while stack:
@@ -121,8 +121,8 @@ def _references(part: object) -> set[str]:
         match node:
             case ast.Name(name=name):
                 found.add(name)
-            case ast.Call(callee=ast.Name(name="last")):
-                pass
+            case ast.Call(callee=ast.Name(name="last"), arguments=arguments):
+                stack += arguments[1:]
             case ast.Call() if bound := ast.bound_names(node):
                 inside = {name for argument in node.arguments for name in _references(argument.value)}
                 found |= inside - bound

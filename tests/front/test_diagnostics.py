@@ -41,8 +41,9 @@ def problems(text: str | Source) -> tuple[Diagnostic, ...]:
 
 # ------------------------------------------------------------------------------------------ the corpus
 def rendered(found: tuple[Diagnostic, ...]) -> str:
-    """Without the library's own lines: they move."""
-    return re.sub(r" *--> (stdlib/\w+\.loss):.*\n.*\n.* found here", r" --> \1: ...", render(found))
+    """Without what moves as the library grows: its own lines, and the list of its modules."""
+    text = re.sub(r" *--> (stdlib/\w+\.loss):.*\n.*\n.* found here", r" --> \1: ...", render(found))
+    return re.sub(r"one of adversarial, .*", "one of adversarial, ...", text)
 
 
 @pytest.mark.parametrize("path", ERRORS, ids=lambda path: path.stem)

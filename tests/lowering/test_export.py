@@ -20,6 +20,7 @@ import losslang
 from losslang import batches, compiler
 from losslang.sema.modules import library
 from losslang.syntax import ast as syntax
+from tests.passes.programs import STATEFUL
 
 SQUEEZE = "squeeze(weights=random(seed=0))"
 WHOLE = f"0.5*lpips({SQUEEZE}) + focal(gamma=2) + infonce(tau=auto) + 0.1*l1 | uncertainty"
@@ -148,6 +149,47 @@ def test_checkpoints_load_both_ways() -> None:
     torch.nn.init.constant_(exported.terms["infonce.tau"], -1.5)
     objective.load_state_dict(exported.state_dict())
     assert objective.learned()["infonce.tau"] == pytest.approx(0.22313016)
+
+
+@pytest.mark.parametrize("rest", [(), (2, 3)])
+@pytest.mark.parametrize("text", STATEFUL)
+def test_time_chance_and_learned_tensors(text: str, rest: tuple[int, ...]) -> None:
+    objective = losslang.compile(text, backend="eager")
+    exported = module_of(compiler.artifact(objective).python()).Objective()
+    exported.load_state_dict(objective.state_dict())
+    batch = batch_of(objective, torch.float32, rest)
+    for step in range(3):
+        found: list[Tensor] = []
+        for module in (objective, exported):
+            torch.manual_seed(step)
+            found.append(module(batch).total)
+        torch.testing.assert_close(*found)
+    assert list(exported.state_dict()) == list(objective.state_dict())
+    for mine, theirs in zip(objective.state_dict().values(), exported.state_dict().values(), strict=True):
+        torch.testing.assert_close(theirs, mine)
+    other = losslang.compile(text, backend="eager")
+    other.load_state_dict(exported.state_dict())
+    before = {key: value.clone() for key, value in exported.state_dict().items()}
+    torch.manual_seed(3)
+    wanted = exported.eval()(batch).total
+    torch.manual_seed(3)
+    torch.testing.assert_close(other.eval()(batch).total, wanted)
+    assert all(torch.equal(before[key], value) for key, value in exported.state_dict().items())
+
+
+def test_learned_tensors_start_at_random_numbers() -> None:
+    text = "loss f(x: real[b, c=50], s: real[c] = auto(normal(2, 0.1))) -> [b, c]: s*x\nobjective main: f\n"
+    first = module_of(compiler.artifact(text).python()).Objective()
+    (parameter,) = first.parameters()
+    assert parameter.shape == (50,) and 1.9 < parameter.mean() < 2.1 and parameter.std() > 0.05
+
+
+def test_a_stored_value_of_another_batch_is_an_error() -> None:
+    text = "loss f(x: real[b]) -> [b]: x - last(x, 0)\nobjective main: f\n"
+    exported = module_of(compiler.artifact(text).python()).Objective()
+    exported(x=torch.ones(3))
+    with pytest.raises(ValueError, match=r"stored with shape \(3,\)"):
+        exported(x=torch.ones(4))
 
 
 def test_rows_keep_their_shape() -> None:

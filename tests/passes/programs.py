@@ -31,6 +31,57 @@ LOSSES = tuple(
     if entry.keyword in ("loss", "alias")
 )
 
+STATEFUL = (
+    """
+loss moco(q, k: unit[i, d]) -> [i]:
+    old[n, d] = last(queue, 0)
+    queue = push(old, k)
+    softplus(logsumexp[n](dot(q[i], old[n])) - dot(q, k))
+objective main: moco(n=5) + l1(queue, q)
+""",
+    """
+loss table(x: real[i, c], ids: int[i], samples: int) -> [i]:
+    old[n < samples] = last(new, 2)
+    new = put(old, ids, sum[c](x)^2)
+    new[ids]*mean[c](x)
+objective main: table(samples=4)
+""",
+    """
+loss drift(x: real[b, ...], d: real = 0.9) -> [b, ...]:
+    m = d*last(m, 0) + (1 - d)*x
+    calls = last(calls, 0) + 1
+    abs(x - m)*calls
+objective main: ramp(0.5, 2, begin=-2, end=2)*drift + ramp(1, 0, begin=3, end=4, step=epoch)*mse
+""",
+    """
+objective main(step, x: real[b]):
+    m = 0.9*last(m, 1) + 0.1*mean[b](x^2)
+    mse(x, step)/m as scaled + ramp(1, 2, begin=-1, end=1)*l1(x, step)
+""",
+    """
+loss noisy(x: real[b, c], z: real[c, b] = normal(0.1), m: bool[b] = bernoulli(0.5),
+           order: int[b] = permutation()) -> [b, c]:
+    abs(x + z - 0.3*x[b=order])*m
+objective main: noisy + noisy(x, z=0, m=true) as calm
+""",
+    """
+loss proxy(z: embed[i, d], labels: label[i] < c, proxies: real[c, d] = auto(normal(0.1)),
+           s: real[c] > 0 = auto(2)) -> [i]:
+    v[i, c] = dot(z[i], proxies[c])*s[c]
+    logsumexp[c](v) - v[labels]
+objective main: proxy(c=4, d=5)
+""",
+    """
+balancer b(loss, w: real[k], keep: bool = bernoulli(0.9)):
+    m[k] = 0.9*last(m[k], 1) + keep*stop(loss)
+    n = last(n, 0) + 1
+    s[k, t < 2] = auto(0.5)
+    sum[k](stop(softmax[k](m/n))*w*loss*sum[t](s))
+objective main: l1 + 2*mse | b
+""",
+)
+"""State, time, chance and learned tensors."""
+
 COMPOSITES = (
     "l1 + 0.5*focal(gamma=1.5) | uncertainty",
     "auto*l1 + auto*mse(a, b) + 0.5*ce",
@@ -57,6 +108,7 @@ COMPOSITES = (
     "objective main(a, b: real[n, ...], m: bool[n]):\n    d = abs(a - b)\n    g[n, ... if m] = d^3\n"
     "    top = max[n, ...](d)\n    l1(a, b) + 0.5*g + 2*top + mean[n, ...](d) as z\n",
     " + ".join(f"{k / 7 + 0.1}*l1(p{k % 9}, t{k % 9})" for k in range(40)),
+    *STATEFUL,
 )
 """Objectives that between them use what the language has."""
 
