@@ -102,6 +102,13 @@ class Artifact:
         return {"init": init, **known, **({"shape": list(spec.shape)} if spec.shape else {})}
 
 
+def _helper(name: str) -> Any:
+    """A function that graphs may call; an operation of the host by the function that carries it out."""
+    value = getattr(functional, name, None)
+    value = getattr(value, "_init_fn", value)
+    return value if inspect.isfunction(value) else None
+
+
 _RESERVED = frozenset(
     [
         "self",
@@ -125,7 +132,7 @@ _RESERVED = frozenset(
         "kept",
         "Any",
     ]
-) | {name for name, value in vars(functional).items() if inspect.isfunction(value)}
+) | {name for name in vars(functional) if _helper(name) is not None}
 
 
 class _File:
@@ -176,7 +183,7 @@ class _File:
     # -------------------------------------------------------------------------------- parts
     def text(self) -> str:
         """The whole file."""
-        helpers = [inspect.getsource(getattr(functional, name)) for name in sorted(self._helpers())]
+        helpers = [inspect.getsource(_helper(name)) for name in sorted(self._helpers())]
         networks = _without_imports(inspect.getsource(nets)) if self.artifact.networks else ""
         held = [sys.modules[f"losslang.runtime.{name}"] for name in sorted(self.body.modules)]
         helpers += [_without_imports(inspect.getsource(module)) for module in held]
@@ -200,8 +207,10 @@ class _File:
         while waiting:
             name = waiting.pop()
             found.add(name)
-            names = _names(inspect.getsource(getattr(functional, name)))
-            waiting |= {other for other in names if inspect.isfunction(getattr(functional, other, None))} - found
+            names = _names(inspect.getsource(_helper(name)))
+            if not inspect.isfunction(getattr(functional, name)):
+                names.add(f"{name}_like")  # what a compiler has to know of it
+            waiting |= {other for other in names if _helper(other) is not None} - found
         return found
 
     def _docstring(self) -> str:

@@ -142,6 +142,7 @@ RULES: dict[str, Rule] = {
     "eigvals": _paired(functional.eigvals),
     "eigvecs": _paired(functional.eigvecs),
     "inv_sqrt": _paired(functional.inv_sqrt),
+    "assignment": _paired(functional.assignment),
     "conv": _conv,
     "conv_t": _transposed(functional.convolve_transposed),
     "diff": _diff,

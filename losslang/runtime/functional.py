@@ -189,6 +189,118 @@ def inv_sqrt(a: Tensor, dims: Sequence[int], places: Sequence[int]) -> Tensor:
     return placed(vectors @ (torch.diag_embed(scale) + slope * change) @ vectors.mT, places)
 
 
+def assignment(cost: Tensor, dims: Sequence[int], places: Sequence[int]) -> Tensor:
+    """For each row the column that it gets where all together cost least; -1 where it gets none."""
+    found: Tensor = assign(matrices(cost, dims).detach().to(torch.float64))
+    return placed(found, places)
+
+
+@torch.library.custom_op("losslang::assign", mutates_args=(), schema="(Tensor cost) -> Tensor")
+def assign(cost: Tensor) -> Tensor:
+    """Assignments of a stack of matrices, made on the host: a graph takes it as one operation."""
+    flat = cost.reshape(-1, *cost.shape[-2:]).tolist()
+    chosen = [cheapest(matrix) for matrix in flat]
+    return torch.tensor(chosen, dtype=torch.int64).reshape(cost.shape[:-1]).to(cost.device)
+
+
+@assign.register_fake
+def assign_like(cost: Tensor) -> Tensor:
+    """What `assign` gives, as far as a compiler needs to know."""
+    return cost.new_empty(cost.shape[:-1], dtype=torch.int64)
+
+
+def cheapest(cost: list[list[float]]) -> list[int]:
+    """The assignment of rows to columns of least cost (Kuhn 1955, as Jonker and Volgenant find it).
+
+    What is not finite is forbidden; as many rows as possible get a column, the others -1. Of several assignments of
+    one cost it is the first, compared row by row.
+    """
+    rows, columns = len(cost), len(cost[0]) if cost else 0
+    finite = [abs(c) for row in cost for c in row if c - c == 0]
+    scale = max(finite, default=0.0) or 1.0
+    forbidden = 4.0 * scale * (rows + columns + 1)
+    side = max(rows, columns)
+    whole = [[c if c - c == 0 else forbidden for c in row] + [forbidden] * (side - columns) for row in cost]
+    whole += [[forbidden] * side for _ in range(side - rows)]
+    u, v, owner = _potentials(whole, side)
+    tight = 1e-12 * scale * side
+    column_of = [0] * side
+    for column, row in enumerate(owner):
+        column_of[row] = column
+    equal = [[whole[r][c] - u[r] - v[c] <= tight for c in range(side)] for r in range(side)]
+    barred = [[c == forbidden for c in row] for row in whole]
+    for row in range(rows):
+        for column in range(side):
+            chosen = equal[row][column] and not barred[row][column]
+            if chosen and (column == column_of[row] or _swap(equal, barred, column_of, row, column)):
+                break
+    return [c if c < columns and cost[row][c] - cost[row][c] == 0 else -1 for row, c in enumerate(column_of[:rows])]
+
+
+def _potentials(cost: list[list[float]], side: int) -> tuple[list[float], list[float], list[int]]:
+    """Prices of rows and columns under which no pair is cheaper than its prices, and the row of each column."""
+    u, v = [0.0] * side, [0.0] * side
+    owner = [-1] * side
+    for start in range(side):
+        best, came = [float("inf")] * side, [-1] * side
+        seen = [False] * side
+        row, at = start, -1
+        while True:
+            gap, following = float("inf"), -1
+            for column in range(side):
+                if seen[column]:
+                    continue
+                here = cost[row][column] - u[row] - v[column]
+                if here < best[column]:
+                    best[column], came[column] = here, at
+                if best[column] < gap:
+                    gap, following = best[column], column
+            u[start] += gap
+            for column in range(side):
+                if seen[column]:
+                    u[owner[column]] += gap
+                    v[column] -= gap
+                else:
+                    best[column] -= gap
+            at = following
+            seen[at] = True
+            if owner[at] < 0:
+                break
+            row = owner[at]
+        while at >= 0:
+            before = came[at]
+            owner[at] = owner[before] if before >= 0 else start
+            at = before
+    return u, v, owner
+
+
+def _swap(equal: list[list[bool]], barred: list[list[bool]], column_of: list[int], row: int, wanted: int) -> bool:
+    """Give a row another column of no higher cost, where later rows, and those that get none, can make room."""
+    side = len(equal)
+    holder = {column: r for r, column in enumerate(column_of)}
+    start, goal = holder[wanted], column_of[row]
+    came: dict[int, tuple[int, int]] = {start: (row, wanted)}
+    waiting = [start]
+    while waiting:
+        current = waiting.pop()
+        without = current < row
+        if without and not barred[current][column_of[current]]:
+            continue
+        for column in range(side):
+            if not equal[current][column] or (without and not barred[current][column]):
+                continue
+            if column == goal:
+                while current != row:
+                    before, through = came[current]
+                    column_of[current], column, current = column, through, before
+                column_of[row] = column
+                return True
+            if holder[column] not in came and holder[column] != row:
+                came[holder[column]] = (current, column)
+                waiting.append(holder[column])
+    return False
+
+
 def convolve(x: Tensor, window: Tensor, dims: Sequence[int]) -> Tensor:
     """A window moved along each of some dimensions, only where it fits wholly inside."""
     for dim in dims:

@@ -418,6 +418,33 @@ def _solve(call: Bracketed) -> Value:
     return lift([given["a"], given["x"]], single, call.span)
 
 
+def _assignment(call: Bracketed) -> Value:
+    """``assignment[i, j](cost)``: for each i its j, where all together cost least; what gets none is absent."""
+
+    def single(x: Tensor) -> Tensor:
+        over, mask, _, outer = call.filtered(x)
+        if len(over) != 2 or len(call.callee.items) != 2 or any(axis.rest or axis not in x.order for axis in over):
+            raise error(
+                "LL0302",
+                "assignment pairs two axes of its value",
+                call.span,
+                expected="assignment[i, j](cost) for cost[i, j]",
+                found=axes_text(over) or "no axis",
+                hint=f"the value has the axes {axes_text(x.order) or 'of a number: none'}",
+            )
+        row, column = over
+        cost = ops.apply("real", x.node)
+        if mask is not None:
+            cost = ops.apply("where", mask, cost, ops.const(math.inf))
+        node = map_along("assignment", (spread(cost, over),), over)
+        paired = mask is None and row.root == column.root
+        domain = outer if paired else (*outer, Condition(ops.apply("le", ops.const(0), node), True))
+        order = tuple(axis for axis in x.order if axis != column)
+        return Tensor(node, order, domain, INT, column.root)
+
+    return call.one(call.arguments(["cost"])["cost"], single)
+
+
 BUILTINS: dict[str, Callable[[Bracketed], Value]] = {
     "sort": _sort,
     "unsort": _unsort,
@@ -435,4 +462,5 @@ BUILTINS: dict[str, Callable[[Bracketed], Value]] = {
     "eigmin": _eigmin,
     "spectral_norm": _spectral_norm,
     "solve": _solve,
+    "assignment": _assignment,
 }

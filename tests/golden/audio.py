@@ -72,3 +72,12 @@ def _focal_frequency(p: Params, x: Inputs) -> str:
     if p["patch_factor"] != 1:
         raise NotCovered("patches")
     return times(p["loss_weight"], call("focal_frequency", pred="pred", target="target", alpha=p["alpha"]))
+
+
+@rule("generative", "pit_pairwise")
+def _pit(p: Params, x: Inputs) -> str:
+    forbid(p, sdr_type="sisdr", pair_loss="mse")
+    p.get("n_src")
+    pair = "mse" if "pair_loss" in p else "-si_sdr"
+    loss = call("pit", L=pair, pred="est_targets", target="targets")
+    return objective("est_targets, targets: wave[b, s, t]", loss)

@@ -59,6 +59,21 @@ PRIMITIVES: dict[str, str] = {
         ("topk", "x, y: real[i, j]", "v[i, r] = topk[j](x, 2)", "w[i, r] = y[i, argtopk[j if j != i](x, 2)]", "v*w"),
         ("sum of topk", "x: real[i, j]", "v[i] = sum[r](topk[j](x, 3)) + prod[q](topk[j if x > 0](x, 9))", "v"),
         ("median", "x: real[i, j], m: bool[i, j]", "v = median[j](x) + median[i, j if m](x)", "v"),
+        # matching
+        (
+            "assignment",
+            "x: real[b, i, d]",
+            "c[b, i, j] = sum[d](x[b, i]*x[b, j])",
+            "v[b, i] = c[j=assignment[i, j](c)]",
+            "v",
+        ),
+        (
+            "assignment of few",
+            "x: real[i=3, j=5]",
+            "v[i] = x[assignment[i, j](x)]",
+            "w[j] = x[assignment[j, i if x > 0](x)]",
+            "v + w",
+        ),
         # spectra
         ("fft", "x: real[i, j]", "z = fft[i, j](x)", "v = abs2(z + 2*x)*re(z*z) + im(z)/2", "v"),
         ("fft of one axis", "x: real[b, i, j]", "v = abs(fft[j](x) + 1)*abs2(-fft[i](x))", "v"),

@@ -287,3 +287,11 @@ def test_equal_eigenvalues_leave_the_derivative_finite() -> None:
     for text in ("inv_sqrt[d, e](x)", "eigmin[d, e](x)"):
         assert np.all(np.isfinite(gradient(text, header, x=2 * np.eye(3)))), text
     assert np.all(gradient("spectral_norm[i, j](x)", x=np.zeros((2, 3))) == 0)
+
+
+def test_assignment() -> None:
+    cost = np.array([[1.0, 2.0, 9.0], [1.0, 5.0, 0.0]])
+    assert np.array_equal(value("assignment[i, j](x)", x=cost), [0, 2])
+    assert np.array_equal(value("assignment[i, j if x < 5](x)", x=cost.T), [0, math.nan, 1], equal_nan=True)
+    assert np.array_equal(value("assignment[i, j](x)", x=np.zeros((2, 3))), [0, 1]), "the first of equals"
+    assert value("mean[i](x[assignment[i, j](x)])", x=cost.T) == 0.5, "what gets none is absent"

@@ -14,7 +14,9 @@ from torch import Tensor
 
 import losslang
 from losslang import compiler
+from losslang.ir import twins
 from losslang.passes import pipeline
+from losslang.runtime import functional
 from tests.passes.primitives import PRIMITIVES
 from tests.passes.programs import differentiable, objective, random_inputs, value_and_gradients
 
@@ -92,3 +94,22 @@ def test_equal_eigenvalues_leave_the_gradient_finite() -> None:
     a = torch.eye(3, requires_grad=True)
     losslang.compile(text, backend="eager")(a=a).total.backward()
     assert a.grad is not None and bool(a.grad.isfinite().all())
+
+
+def test_assignments_are_those_of_least_cost_and_the_first_of_equals() -> None:
+    """Against every set of columns: ties, more rows than columns and the reverse, forbidden pairs."""
+    rng = np.random.default_rng(0)
+    for trial in range(600):
+        shape = tuple(rng.integers(1, 6, 2))
+        cost = rng.normal(size=shape) if trial % 3 == 0 else rng.integers(0, 3, shape).astype(float)
+        if trial % 3 == 2:
+            cost = np.where(rng.random(shape) < 0.3, np.inf, cost)
+        assert functional.cheapest(cost.tolist()) == twins.cheapest(cost), cost
+
+
+def test_a_large_assignment_is_found() -> None:
+    count = 60
+    order = np.random.default_rng(1).permutation(count)
+    cost = np.ones((count, count))
+    cost[np.arange(count), order] = 0
+    assert functional.cheapest(cost.tolist()) == order.tolist()
