@@ -115,6 +115,7 @@ GAPS: dict[tuple[str, str], str] = {
     ("image", "lpips/8"): "a map of distances instead of one number",
     ("image", "content/2"): "another network: average pooling",
     ("image", "ssim/8"): "reflection at the border",
+    ("image", "generalized_dice/6"): "a sum in the place of the largest weight",
     ("image", "focal_frequency/2"): "weights by the logarithm of the distance",
     ("image", "nwd/4"): "the distance without the exponential",
     ("image", "nwd/6"): "the distance without the exponential",
@@ -644,6 +645,25 @@ def _tversky(p: Params, x: Inputs) -> str:
     options = {"over": "[b, c, ...]", "eps": p.get("eps", 1e-8), "smooth": 0, **weights}
     header = "logits: logit[b, c, ...], hot: prob[b, c, ...]"
     return objective(header, call("tversky", prob="softmax[c](logits)", target="hot", **options))
+
+
+@rule("image", "generalized_dice")
+def _generalized_dice(p: Params, x: Inputs) -> str:
+    forbid(p, variant=None, to_onehot_y=False)
+    power = {"square": None, "simple": 1, "uniform": 0}[p.get("w_type", "square")]
+    return _regions("generalized_dice", _activation(p), {"power": power, **_monai(p)})
+
+
+@rule("image", "lovasz_softmax")
+def _lovasz_softmax(p: Params, x: Inputs) -> str:
+    chosen, header = p["classes"], "prob: prob[b, c, ...], labels: label[b, ...] < c"
+    if chosen != "present":
+        count = x["prob"].shape[1]
+        x["chosen"] = torch.tensor([chosen == "all" or k in chosen for k in range(count)])
+        header += ", chosen: bool[c]"
+    options = {"over": "[...]" if p["per_image"] else None, "ignore": p["ignore"]}
+    classes = None if chosen == "present" else "chosen"
+    return objective(header, call("lovasz_softmax", prob="prob", labels="labels", classes=classes, **options))
 
 
 @rule("image", "focal_tversky")
