@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from losslang.compiler import check, compile, explain, format, parse
+    from losslang.compiler import check, compile, explain, format, from_config, parse, to_config
     from losslang.diagnostics import Diagnostic, LosslangError
     from losslang.runtime.module import Objective
 
@@ -28,7 +28,9 @@ __all__ = [
     "compile",
     "explain",
     "format",
+    "from_config",
     "parse",
+    "to_config",
 ]
 
 _HOMES = {
@@ -39,7 +41,9 @@ _HOMES = {
     "compile": "losslang.compiler",
     "explain": "losslang.compiler",
     "format": "losslang.compiler",
+    "from_config": "losslang.compiler",
     "parse": "losslang.compiler",
+    "to_config": "losslang.compiler",
 }
 
 

@@ -12,15 +12,15 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO
 
 import losslang
 from losslang import compiler
-from losslang.compiler import Search, Unit
-from losslang.diagnostics import Diagnostic, Form, LosslangError, error, mended, render
+from losslang.compiler import Unit
+from losslang.diagnostics import Diagnostic, Form, LosslangError, mended, render
 from losslang.source import Source
 
 if TYPE_CHECKING:
@@ -150,46 +150,43 @@ def _dims(text: str) -> tuple[str, int]:
 
 
 # ------------------------------------------------------------------------------------------ texts
-@dataclass(frozen=True)
-class Loaded:
-    """A text with what belongs to it, and the names of its inputs in batches."""
-
-    unit: Unit
-    bind: dict[str, str] = field(default_factory=dict[str, str])
+SUFFIXES = (".loss", ".yaml", ".yml", ".toml", ".json")
+"""Of files that hold an objective."""
 
 
-def _one(options: argparse.Namespace) -> Loaded:
+def _one(options: argparse.Namespace) -> Unit:
     """The one text that a command is given."""
     if options.expression is not None:
         if options.files:
             raise UsageError("give a file or -e EXPR, not both")
-        return _with_settings(Loaded(Unit(Source("<expression>", options.expression))), options)
+        return _with_settings(Unit(Source("<expression>", options.expression)), options)
     if not options.files:
         raise UsageError("give a file, or an expression with -e")
     return _load(options.files, options)
 
 
-def _load(name: str, options: argparse.Namespace) -> Loaded:
+def _load(name: str, options: argparse.Namespace) -> Unit:
     """The text of a file; ``-`` is standard input, a config holds it under ``objective``."""
     if name == "-":
-        source = Source("<stdin>", _decoded(sys.stdin.buffer.read(), "standard input"))
-        return _with_settings(Loaded(Unit(source)), options)
+        return _with_settings(Unit(Source("<stdin>", _stdin())), options)
     path = Path(name)
-    if not path.exists() and path.suffix not in (".loss", ".yaml", ".yml"):
+    if not path.exists() and path.suffix not in SUFFIXES:
         raise UsageError(f"there is no file '{name}'; an expression goes behind -e")
     return _loaded(Source(name, _read(path)), options)
 
 
-def _loaded(file: Source, options: argparse.Namespace) -> Loaded:
+def _loaded(file: Source, options: argparse.Namespace) -> Unit:
     """The objective's text in that of a file."""
-    path = Path(file.name)
-    config = path.suffix in (".yaml", ".yml")
-    return _with_settings(_from_config(file) if config else Loaded(Unit(file, Search(path))), options)
+    return _with_settings(compiler.loaded(file, Path(file.name)), options)
 
 
-def _with_settings(loaded: Loaded, options: argparse.Namespace) -> Loaded:
+def _with_settings(unit: Unit, options: argparse.Namespace) -> Unit:
     """The text with the folders, constants and overrides of the command line."""
-    return replace(loaded, unit=compiler.extended(loaded.unit, options.path, options.const, options.set))
+    return compiler.extended(unit, options.path, options.const, options.set)
+
+
+def _stdin() -> str:
+    return _decoded(sys.stdin.buffer.read(), "standard input")
 
 
 def _read(path: Path) -> str:
@@ -204,35 +201,6 @@ def _decoded(data: bytes, name: str) -> str:
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as problem:
         raise UsageError(f"{name} is no text in UTF-8 (byte {problem.start})") from None
-
-
-def _from_config(config: Source) -> Loaded:
-    """The objective in a YAML file: data, from which nothing but two keys is taken."""
-    import yaml
-
-    try:
-        held: object = yaml.safe_load(config.text)
-        tree = cast(Any, yaml).compose(config.text, yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as problem:
-        first = str(problem).split("\n")[0]
-        raise error("LL0405", f"{config.name} is no YAML: {first}") from None
-    keys = cast("dict[object, object]", held) if isinstance(held, dict) else {}
-    text = keys.get("objective")
-    if not isinstance(text, str):
-        raise error(
-            "LL0405",
-            f"{config.name} has no text under 'objective'",
-            hint="objective: 0.5*l1 + focal(gamma=2)",
-        )
-    bind = keys.get("bind")
-    pairs = cast("dict[object, object]", bind) if isinstance(bind, dict) else {}
-    names = {str(key): str(value) for key, value in pairs.items()}
-    node = next(value for key, value in tree.value if key.value == "objective")
-    start, end = node.start_mark.index, node.end_mark.index
-    offset = config.text.find(text, start, end)
-    places = tuple(range(offset, offset + len(text))) if offset >= 0 else ()
-    source = Source(config.name if places else f"{config.name}#objective", text, host=config, offsets=places)
-    return Loaded(Unit(source, Search(Path(config.name))), names)
 
 
 # ------------------------------------------------------------------------------------------ check
@@ -252,11 +220,10 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if any(one.severity == "error" for one in found) else 0
 
 
-def _diagnosed(load: Callable[[], Loaded], options: argparse.Namespace) -> list[Diagnostic]:
+def _diagnosed(load: Callable[[], Unit], options: argparse.Namespace) -> list[Diagnostic]:
     """All that is to be said of a text."""
     try:
-        loaded = load()
-        return compiler.diagnose(loaded.unit, name=options.name)
+        return compiler.diagnose(load(), name=options.name)
     except LosslangError as problem:
         return list(problem.diagnostics)
 
@@ -298,11 +265,11 @@ def _mend(name: str, options: argparse.Namespace) -> None:
 def _compile(options: argparse.Namespace) -> int:
     if options.after is not None and options.emit not in (None, "ir"):
         raise UsageError("--after shows the IR: leave --emit out")
-    loaded = _one(options)
+    unit = _one(options)
     if options.output is None:
-        print(_emitted(loaded, options), end="")
+        print(_emitted(unit, options), end="")
         return 0
-    objective = _objective(loaded, options)
+    objective = _objective(unit, options)
     try:
         path = compiler.export(objective, options.output, dims=dict(options.dims))
     except OSError as problem:
@@ -311,8 +278,8 @@ def _compile(options: argparse.Namespace) -> int:
     return 0
 
 
-def _emitted(loaded: Loaded, options: argparse.Namespace) -> str:
-    unit, name, dims = loaded.unit, options.name, dict(options.dims)
+def _emitted(unit: Unit, options: argparse.Namespace) -> str:
+    name, dims = options.name, dict(options.dims)
     match options.emit:
         case "ast":
             return compiler.tree_text(unit)
@@ -321,15 +288,15 @@ def _emitted(loaded: Loaded, options: argparse.Namespace) -> str:
         case "fx":
             return compiler.fx_text(unit, name=name, dims=dims)
         case "python":
-            return compiler.artifact(_objective(loaded, options), dims=dims).python()
+            return compiler.artifact(_objective(unit, options), dims=dims).python()
         case "json":
-            return compiler.artifact(_objective(loaded, options), dims=dims).json()
+            return compiler.artifact(_objective(unit, options), dims=dims).json()
         case _:
             return compiler.ir_text(unit, name=name, after=options.after)
 
 
-def _objective(loaded: Loaded, options: argparse.Namespace) -> Objective:
-    return compiler.compile(loaded.unit, name=options.name, bind=loaded.bind, backend="eager")
+def _objective(unit: Unit, options: argparse.Namespace) -> Objective:
+    return compiler.compile(unit, name=options.name, backend="eager")
 
 
 # ------------------------------------------------------------------------------------------ explain, list
@@ -338,13 +305,13 @@ def _explain(options: argparse.Namespace) -> int:
     if options.expression is None and name and not _is_file(name):
         print(compiler.explain(name), end="")
         return 0
-    loaded = _one(options)
-    print(compiler.explain_objective(loaded.unit, name=options.name), end="")
+    unit = _one(options)
+    print(compiler.explain_objective(unit, name=options.name), end="")
     return 0
 
 
 def _is_file(name: str) -> bool:
-    return name == "-" or Path(name).suffix in (".loss", ".yaml", ".yml") or (os.sep in name and Path(name).exists())
+    return name == "-" or Path(name).suffix in SUFFIXES or (os.sep in name and Path(name).exists())
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -406,11 +373,10 @@ def _write(path: Path, text: str, newline: str = "\n") -> None:
 def _call(options: argparse.Namespace) -> int:
     from losslang import batches
 
-    loaded = _one(options)
+    unit = _one(options)
     objective = compiler.compile(
-        loaded.unit,
+        unit,
         name=options.name,
-        bind=loaded.bind,
         backend=options.backend,
         check_finite=options.check_finite,
     )
@@ -418,7 +384,7 @@ def _call(options: argparse.Namespace) -> int:
         batch = batches.read(options.input) if options.input else batches.made_up(objective, options.seed)
     except batches.BatchError as problem:
         raise UsageError(str(problem)) from None
-    wanted = {loaded.bind.get(name, name) for name in objective.signature.names}
+    wanted = {objective.bind.get(name, name) for name in objective.signature.names}
     leaves = {n: x.detach().requires_grad_() for n, x in batch.items() if n in wanted and x.is_floating_point()}
     out = objective({**batch, **leaves})
     out.total.sum().backward()

@@ -182,8 +182,19 @@ sets (terms.focal.gamma). A keyword of `compile` that is no option is a constant
 An override names a term and a parameter of its loss (terms.focal.gamma), its weight (terms.focal.weight) or
 its loss (terms.focal.loss), or a pass and its option (passes.NAME.OPTION). Names of terms are those that
 `losslang explain` shows.""",
+    "LL0706": """\
+The file is no YAML, TOML or JSON, by the suffix of its name. The caret stands where reading stopped. In YAML
+a text with a colon or a hash in it stands in quotes, or behind `>` on lines of its own.""",
+    "LL0707": """\
+An objective in a config has the keys name, use, definitions, axes, inputs, bindings, constants, terms, passes
+and bind; a term has loss, weight and the parameters of its loss. Keys of your own stand beside `objective`.""",
+    "LL0708": """\
+A mapping holds a key twice. Most readers take the last one without a word; remove one of them.""",
     "LL0709": """\
 What comes from Python or from a config has to be something that a text can say: a number, true or false,
 none, a word, a list of these, or an expression as a text. A number stands without quotes.""",
+    "LL0710": """\
+A config holds its objective under `objective`, as a text or a mapping, or is one, with a key `terms`; each
+term has a loss, as a text or under `loss`.""",
 }
 """A few sentences for each code of `diagnostics.CODES`; a test holds the two equal."""

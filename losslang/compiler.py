@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import losslang
+from losslang.config import reading
 from losslang.diagnostics import Diagnostic, did_you_mean, error, nearest
 from losslang.ir import nodes as ir
 from losslang.ir import ops
@@ -21,7 +22,7 @@ from losslang.sema import settings
 from losslang.sema.elaborate import elaborate
 from losslang.sema.files import Search
 from losslang.sema.review import review
-from losslang.sema.settings import Constant, Scalar
+from losslang.sema.settings import Scalar
 from losslang.sema.unit import Unit
 from losslang.source import Source
 from losslang.syntax import ast, parser, printer
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
 Backend = Literal["inductor", "eager"]
 
-Text: TypeAlias = str | Path | Source | Unit
-"""A text, a path to one, a text with the name that messages give it, or one with all that belongs to it."""
+Text: TypeAlias = "str | Path | Mapping[str, Any] | Source | Unit"
+"""A text, a path to one or to a config, a config, a text with the name that messages give it, or with all it needs."""
 
 Folders: TypeAlias = str | Path | Sequence[str | Path]
 """One folder or several."""
@@ -60,7 +61,7 @@ def unit_of(
     return replace(
         unit,
         search=replace(unit.search, folders=(*unit.search.folders, *folders)),
-        constants=merged(unit.constants, settings.constants_of(constants or {}, "<constants>")),
+        constants=settings.merged(unit.constants, settings.constants_of(constants or {}, "<constants>")),
         overrides=(*unit.overrides, *settings.overrides_of(overrides or {}, "<overrides>")),
     )
 
@@ -72,11 +73,19 @@ def _bare(text: Text) -> Unit:
         case Source():
             return Unit(text)
         case Path():
-            return Unit(Source(str(text), text.read_text(encoding="utf-8-sig")), Search(text))
+            source = Source(str(text), text.read_text(encoding="utf-8-sig"))
+            return reading.from_file(source, text) if reading.is_config(text) else Unit(source, Search(text))
         case str():
             return Unit(Source("<objective>", text))
+        case Mapping():
+            return reading.from_mapping(text)
         case _:
-            raise TypeError(f"an objective is a text, or the Path of a file, not {type(text).__name__}")
+            raise TypeError(f"an objective is a text, the Path of a file or a config, not {type(text).__name__}")
+
+
+def loaded(source: Source, file: Path) -> Unit:
+    """The objective in the text of a file: of a config, or of one of definitions."""
+    return reading.from_file(source, file) if reading.is_config(file) else Unit(source, Search(file))
 
 
 def extended(unit: Unit, folders: Sequence[Path], constants: Sequence[str], overrides: Sequence[str]) -> Unit:
@@ -85,14 +94,9 @@ def extended(unit: Unit, folders: Sequence[Path], constants: Sequence[str], over
     return replace(
         unit,
         search=replace(unit.search, folders=(*unit.search.folders, *folders)),
-        constants=merged(unit.constants, given),
+        constants=settings.merged(unit.constants, given),
         overrides=(*unit.overrides, *(settings.override_of(text, "--set") for text in overrides)),
     )
-
-
-def merged(first: Sequence[Constant], second: Sequence[Constant]) -> tuple[Constant, ...]:
-    """Constants of which the later ones count."""
-    return tuple({constant.name: constant for constant in (*first, *second)}.values())
 
 
 def check(
@@ -162,7 +166,8 @@ def compile(
     """An objective as an `nn.Module`.
 
     Args:
-        text: an expression such as ``"0.5*l1 + focal(gamma=2)"``, the text of a file, or a `Path` to one.
+        text: an expression such as ``"0.5*l1 + focal(gamma=2)"``, the text of a file, the `Path` of a ``.loss`` file
+            or of a config (YAML, TOML or JSON), or a config that was read.
         name: which objective, where a file holds several.
         path: folders in which the modules lie that the text uses, beside its own.
         constants: what names in the objective stand for: numbers, truth values, choices.
@@ -191,7 +196,7 @@ def compile(
     return build(
         elaborate(unit, name),
         unit,
-        bind=bind,
+        bind={**dict(unit.bind), **(bind or {})},
         backend=backend,
         validate=validate,
         check_finite=check_finite,
@@ -492,16 +497,51 @@ def digest(objective: ir.Objective) -> str:
 # ------------------------------------------------------------------------------------------ texts
 def parse(text: Text) -> ast.Expression | ast.Module:
     """The syntax tree of a text: an expression, or a module of definitions."""
-    unit = unit_of(text)
-    return unit.module() or parser.parse_expression(unit.source)
+    return unit_of(text).parsed()
 
 
 def format(text: Text) -> str:
     """The text in the one layout: a file, or an expression on one line."""
-    source = unit_of(text).source
-    if not parser.is_module(source) and "#" not in source.text:
-        return printer.print_expression(parser.parse_expression(source)) + "\n"
+    unit = unit_of(text)
+    source = unit.source
+    if unit.tree is not None or (not parser.is_module(source) and "#" not in source.text):
+        tree = unit.parsed()
+        return printer.print_module(tree) if isinstance(tree, ast.Module) else printer.print_expression(tree) + "\n"
     return printer.format_source(source)
+
+
+def from_config(config: Mapping[str, Any]) -> str:
+    """The text of an objective that a config holds: the mapping that YAML, TOML or JSON gives.
+
+    Constants and the names of inputs in batches are no part of a text; `compile` takes the config itself.
+
+    Raises:
+        LosslangError: LL07xx for what is wrong with the config, and syntax errors.
+    """
+    unit = reading.from_mapping(config)
+    return unit.source.text if unit.tree is None else format(unit).rstrip("\n")
+
+
+def to_config(
+    text: Text,
+    *,
+    name: str | None = None,
+    path: Folders = (),
+    constants: Mapping[str, object] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """An objective as a mapping of terms, weights, parameters and passes, for YAML, TOML or JSON.
+
+    `compile` takes it as it takes the text. The arguments are those of `check`; overrides are in the result.
+
+    Raises:
+        LosslangError: every error found in the text.
+    """
+    from losslang.config.write import config_of
+
+    unit = unit_of(text, path, constants, overrides)
+    elaborate(unit, name)
+    return config_of(unit, name)
 
 
 def diagnose(text: Text, *, name: str | None = None, path: Folders = ()) -> list[Diagnostic]:

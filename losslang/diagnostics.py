@@ -72,7 +72,11 @@ CODES: dict[str, str] = {
     "LL0703": "one name for two things",
     "LL0704": "a constant that nothing uses",
     "LL0705": "nothing that can be set",
+    "LL0706": "not a config",
+    "LL0707": "an unknown key of a config",
+    "LL0708": "a key is given twice",
     "LL0709": "a value of the wrong type",
+    "LL0710": "a key is missing",
 }
 
 
@@ -208,14 +212,16 @@ def at_call(problem: LosslangError, call: Span) -> LosslangError:
     A caret in the library mends nothing.
     """
 
+    here = call.place
+
     def moved(found: Diagnostic) -> Diagnostic:
-        place = found.span
-        found = replace(found, fix=tuple(edit for edit in found.fix if edit.span.source is call.source))
-        if place is None:
+        there = None if found.span is None else found.span.place
+        found = replace(found, fix=tuple(edit for edit in found.fix if edit.span.place.source is here.source))
+        if there is None:
             return replace(found, span=call)
-        if place.source.library and not call.source.library:
-            return replace(found, span=call, labels=(Label(place, "found here"), *found.labels))
-        inside = place.source is call.source and call.start <= place.start and place.end <= call.end
+        if there.source.library and not here.source.library:
+            return replace(found, span=call, labels=(Label(there, "found here"), *found.labels))
+        inside = there.source is here.source and here.start <= there.start and there.end <= here.end
         return found if inside else replace(found, labels=(*found.labels, Label(call, "called here")))
 
     return LosslangError([moved(found) for found in problem.diagnostics])

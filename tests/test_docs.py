@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
 import losslang
 from losslang import cli, compiler
@@ -36,6 +37,14 @@ def test_every_expression_compiles(page: str, text: str) -> None:
 @pytest.mark.parametrize(("page", "text"), blocks("losslang-file"))
 def test_every_file_compiles(page: str, text: str) -> None:
     assert compiler.check(text).terms, page
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("yaml"))
+def test_every_config_compiles(page: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    assert compiler.check(tmp_path / "config.yaml").terms, page
+    if "#" not in text:  # of a folded text, other readers make one line, in which a comment has no end
+        assert compiler.check(yaml.safe_load(text)).terms, page
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("losslang-files"))

@@ -55,6 +55,7 @@ LAYERS = {
     "sema": Layer(FRONT),
     "passes": Layer({"ir", "types", "diagnostics"}),
     "explanation": Layer(FRONT | {"codes", "sema", "passes"}),
+    "config": Layer(FRONT | {"sema"}, frozenset({"yaml"})),
     # R: a saved objective loads without lark; of losslang only the errors that it raises
     "runtime": Layer({"diagnostics", "runtime.minimum"}, torch="yes"),
     "runtime.nets": Layer(set(), torch="yes"),
@@ -63,9 +64,11 @@ LAYERS = {
     "lowering": Layer({"ir", "types", "diagnostics", "runtime"}, torch="yes"),
     "backends": Layer({"diagnostics", "runtime"}, torch="yes"),
     # 6
-    "compiler": Layer(FRONT | {"", "explanation", "sema", "passes", "runtime", "lowering", "backends"}, torch="late"),
+    "compiler": Layer(
+        FRONT | {"", "config", "explanation", "sema", "passes", "runtime", "lowering", "backends"}, torch="late"
+    ),
     # 7
-    "cli": outer("", "batches", "testing", others="yaml"),
+    "cli": outer("", "batches", "testing"),
     "batches": outer(others="numpy"),
     "testing": Layer(FRONT | {"sema", "runtime"}, frozenset({"hypothesis", "numpy"}), "late"),
     "": outer(),

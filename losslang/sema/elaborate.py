@@ -30,7 +30,7 @@ from losslang.sema.terms import Frame, Part, Piped, Plan, expand_aliases, is_aut
 from losslang.sema.unit import Unit, unit_of
 from losslang.sema.values import Function, Static, Tensor, Value, describe
 from losslang.source import Source, Span
-from losslang.syntax import ast, parser
+from losslang.syntax import ast
 from losslang.types import Axes
 
 
@@ -55,10 +55,9 @@ def program(unit: Unit, name: str | None = None) -> Program:
     Raises:
         LosslangError: for syntax, and LL0405 where no single objective is meant.
     """
-    source = unit.source
-    if not parser.is_module(source):
-        return of_expression(parser.parse_expression(source), unit)
-    module = parser.parse_module(source)
+    source, module = unit.source, unit.parsed()
+    if not isinstance(module, ast.Module):
+        return of_expression(module, unit)
     wellformed.check(module)
     env = environment(module, unit.search)
     found = {
@@ -133,7 +132,12 @@ def elaborated(text: Program) -> ir.Objective:
         ) from None
 
 
-def _elaborate(text: Program) -> ir.Objective:
+def planned(text: Program) -> tuple[Frame, Plan]:
+    """The terms and passes of an objective, with what the caller sets of them.
+
+    Raises:
+        LosslangError: for what can be said before any term is evaluated.
+    """
     frame = _frame(text)
     plan = Plan(frame)
     plan.problems.attempt(lambda: plan.add(_expanded(text.expression, frame)))
@@ -142,6 +146,11 @@ def _elaborate(text: Program) -> ir.Objective:
     plan.problems.attempt(lambda: settings.check_used(text.constants, plan, text.parameters, texts))
     if not plan.problems.errors:
         plan.problems.attempt(lambda: settings.apply(plan, text.overrides))
+    return frame, plan
+
+
+def _elaborate(text: Program) -> ir.Objective:
+    frame, plan = planned(text)
     found = _inputs(text, frame, plan)
     objective = _settled(found, frame, lambda inputs, session: _objective(text, frame, plan, inputs, session))
     if not objective.inputs:
@@ -322,12 +331,16 @@ def _root(frame: Frame, inputs: dict[str, ir.Input], session: Session) -> Scope:
 
 
 def _bindings(text: Program, frame: Frame, plan: Plan, scope: Scope, problems: Problems) -> None:
-    """Evaluate formulas, and losses that stand inside expressions; a loss that is a term keeps its rows until then."""
+    """Evaluate what is a value of its own; a loss that is a term keeps its rows until then."""
+    for binding in kept_bindings(text, frame, plan):
+        scope.attempt(binding, partial(body.bind_value, binding, replace(scope, path=binding.name)), problems)
+
+
+def kept_bindings(text: Program, frame: Frame, plan: Plan) -> list[ast.Binding]:
+    """The bindings that are values of their own: formulas, and losses that stand inside expressions."""
     mentioned = [n for b in text.bindings for n in names(b.value)] + list(names(text.expression))
     inner = {name.name for name in mentioned if id(name) not in plan.direct}
-    for binding in text.bindings:
-        if binding.name in inner or binding.name in frame.formulas or binding.axes is not None:
-            scope.attempt(binding, partial(body.bind_value, binding, replace(scope, path=binding.name)), problems)
+    return [b for b in text.bindings if b.name in inner or b.name in frame.formulas or b.axes is not None]
 
 
 def _terms(plan: Plan, scope: Scope, problems: Problems) -> list[ir.Term]:
@@ -382,7 +395,7 @@ def _rows(body: ast.Expression, scope: Scope) -> modifiers.Result:
 def _check_direction(part: Part, scope: Scope) -> None:
     """A bare fn has no direction: it may be higher-is-better."""
     callee = part.body.callee if isinstance(part.body, ast.Call) else part.body
-    if not isinstance(callee, ast.Name) or callee.name in scope.values or any(_is_negative(w) for w in part.weights):
+    if not isinstance(callee, ast.Name) or callee.name in scope.values or sum(map(_is_negative, part.weights)) % 2:
         return
     item = defined(callee.name, scope)
     if isinstance(item, Function) and item.definition.keyword == "fn":

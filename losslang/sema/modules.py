@@ -184,6 +184,14 @@ class Environment:
 
         return change(expression) if self.key else expression
 
+    def written(self, name: str) -> str | None:
+        """How the text writes a name that `qualified` made; None where it has no name for it."""
+        key, _, rest = name.rpartition(":")
+        for link in self.uses:
+            if link.target.key == key and link.find(rest) is not None:
+                return rest if link.use.alias is None else f"{link.use.alias}.{rest}"
+        return None
+
     def _brings(self, name: str) -> bool:
         return name in self.own or any(name in link.written() for link in self.uses)
 
@@ -407,13 +415,19 @@ def _check_aliases(uses: list[ast.Use]) -> None:
 
 
 def _check_library(own: Mapping[str, Item]) -> None:
-    """Where an objective stands, a name of the library is that of the library."""
+    """Where an objective stands, a loss of the library's name is that of the library."""
     entries = library().entries
     for name, item in own.items():
-        if name in entries and item != entries[name].item:
+        if _hides(name, keyword_of(item)) and item != entries[name].item:
             message = f"'{name}' is the name of a definition of the library"
             hint = f"call it my_{name}, or keep it in a module: after 'use mine as m' it is m.{name}"
             raise _clash(message, item.span, _in_library(name), hint)
+
+
+def _hides(name: str, keyword: str) -> bool:
+    """Whether a definition hides one of the library; the helpers of each are its own affair."""
+    entry = library().entries.get(name)
+    return entry is not None and not (keyword == "fn" and entry.keyword == "fn")
 
 
 def _in_library(name: str) -> str:
@@ -440,7 +454,7 @@ def _check_clashes(spans: Mapping[str, Span], links: tuple[Link, ...]) -> None:
                     hint,
                     [Label(place, "and here")],
                 )
-            if name in library().entries:
+            if _hides(name, link.keyword(name)):
                 message = f"'{name}' is defined by the module '{link.use.target}' and by the library"
                 raise _clash(message, link.use.span, _in_library(name), hint)
             taken[name] = link

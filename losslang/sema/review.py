@@ -11,26 +11,27 @@ from losslang.sema.elaborate import Program, elaborated, of_definition, of_expre
 from losslang.sema.modules import Environment, Item, environment
 from losslang.sema.resolve import sort_of
 from losslang.sema.unit import Unit
-from losslang.source import Source
 from losslang.syntax import ast, parser
 
 
 def review(unit: Unit, name: str | None = None) -> list[Diagnostic]:
     """The errors of an objective, or of all definitions of a file, each once and in their order."""
     problems = Problems()
-    if not parser.is_module(unit.source):
+    if unit.tree is not None and not isinstance(unit.tree, ast.Module):
+        problems.attempt(partial(elaborated, of_expression(unit.tree, unit)))
+    elif unit.tree is None and not parser.is_module(unit.source):
         _expression(unit, problems)
     elif name is not None:
         problems.attempt(lambda: elaborated(program(unit, name)))
     else:
         _module(unit, problems)
-    return sorted(problems.together().diagnostics, key=partial(_place, source=unit.source))
+    return sorted(problems.together().diagnostics, key=partial(_place, name=unit.source.name))
 
 
-def _place(diagnostic: Diagnostic, source: Source) -> tuple[bool, int]:
+def _place(diagnostic: Diagnostic, name: str) -> tuple[bool, int]:
     """In the order of the text; what lies in other files comes after it."""
-    here = diagnostic.span is not None and diagnostic.span.source is source
-    return not here, diagnostic.span.start if diagnostic.span is not None else 0
+    place = None if diagnostic.span is None else diagnostic.span.place
+    return place is None or place.source.name != name, place.start if place is not None else 0
 
 
 def _expression(unit: Unit, problems: Problems) -> None:
@@ -56,7 +57,7 @@ def _only_terms(text: Program) -> None:
 
 def _module(unit: Unit, problems: Problems) -> None:
     """The definitions of a file that parse and need none that do not."""
-    module, broken = _parsed(unit.source, problems)
+    module, broken = _parsed(unit, problems)
     faults = wellformed.faults(module)
     problems.errors.append(LosslangError([one for found in faults.values() for one in found]))
     known = problems.attempt(lambda: environment(module, unit.search))
@@ -69,13 +70,15 @@ def _module(unit: Unit, problems: Problems) -> None:
             problems.attempt(partial(_item, item, known, unit))
 
 
-def _parsed(source: Source, problems: Problems) -> tuple[ast.Module, set[str]]:
+def _parsed(unit: Unit, problems: Problems) -> tuple[ast.Module, set[str]]:
     """The definitions of a file that parse, and the names of the others."""
+    if isinstance(unit.tree, ast.Module):
+        return unit.tree, set()
     try:
-        return parser.parse_module(source), set()
+        return parser.parse_module(unit.source), set()
     except LosslangError as failure:
         problems.errors.append(failure)
-        return parser.sound_part(source)
+        return parser.sound_part(unit.source)
 
 
 def _needing(names: Iterable[str], items: Iterable[Item]) -> set[str]:

@@ -71,12 +71,17 @@ def text_of(value: object) -> str | None:
 
 
 def _number_text(value: numbers.Real) -> str | None:
-    if isinstance(value, numbers.Integral):
-        return str(int(value))
-    as_float = float(value)
-    if math.isnan(as_float):
+    known = number_of(value)
+    if known is None or math.isnan(known):
         return None
-    return number(as_float) if math.isfinite(as_float) else "inf" if as_float > 0 else "-inf"
+    return number(known) if math.isfinite(known) else "inf" if known > 0 else "-inf"
+
+
+def number_of(value: object) -> int | float | None:
+    """A number of Python or numpy as a plain one; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
 def constants_of(given: Mapping[str, object], origin: str) -> tuple[Constant, ...]:
@@ -85,14 +90,25 @@ def constants_of(given: Mapping[str, object], origin: str) -> tuple[Constant, ..
     Raises:
         LosslangError: LL0709 for a name or a value that cannot be a constant.
     """
-    return tuple(_constant(name, value, origin) for name, value in given.items())
+    found: list[Constant] = []
+    for name, value in given.items():
+        text = text_of(value)
+        source = Source(origin, f"{name}={repr(value)[:60] if text is None else text[:60]}")
+        found.append(constant(name, value, Span(source, 0, len(source.text))))
+    return tuple(found)
 
 
-def _constant(name: str, value: object, origin: str) -> Constant:
-    text = text_of(value)
-    shown = repr(value) if text is None else text
-    source = Source(origin, f"{name}={shown[:60]}")
-    span = Span(source, 0, len(source.text))
+def merged(first: Sequence[Constant], second: Sequence[Constant]) -> tuple[Constant, ...]:
+    """Constants of which the later ones count."""
+    return tuple({constant.name: constant for constant in (*first, *second)}.values())
+
+
+def constant(name: str, value: object, span: Span) -> Constant:
+    """A constant that is given at a place.
+
+    Raises:
+        LosslangError: LL0709 for a name or a value that cannot be a constant.
+    """
     if not name.isidentifier():
         raise error(
             "LL0709",
@@ -104,18 +120,17 @@ def _constant(name: str, value: object, origin: str) -> Constant:
         )
     if isinstance(value, str) and value.isidentifier():
         return Constant(name, value, span)
-    if text is None or value is None or not isinstance(value, bool | numbers.Real):
+    known = value if isinstance(value, bool) else number_of(value)
+    if known is None or math.isnan(known):
         raise error(
             "LL0709",
             f"the constant '{name}' is no number, truth value or choice",
             span,
             expected="a number, true or false, or a word such as mean",
-            found=f"{shown[:60]} ({type(value).__name__})",
+            found=f"{repr(value)[:60]} ({type(value).__name__})",
             hint="a tensor is an input of the objective; what is computed stands in the text",
         )
-    if isinstance(value, bool):
-        return Constant(name, value, span)
-    return Constant(name, int(value) if isinstance(value, numbers.Integral) else float(value), span)
+    return Constant(name, known, span)
 
 
 def constant_of(text: str, origin: str) -> Constant:
@@ -129,8 +144,8 @@ def constant_of(text: str, origin: str) -> Constant:
             read = float(value)
         except ValueError:
             read = value
-    (constant,) = constants_of({name: read}, origin)
-    return constant
+    (found,) = constants_of({name: read}, origin)
+    return found
 
 
 def overrides_of(given: Mapping[str, object], origin: str) -> tuple[Override, ...]:

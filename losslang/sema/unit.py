@@ -19,17 +19,24 @@ class Unit:
     search: Search = field(default_factory=Search)
     constants: tuple[Constant, ...] = ()
     overrides: tuple[Override, ...] = ()
+    tree: ast.Module | ast.Expression | None = None
+    """What is meant where that is no text: the mapping form of a config."""
+    bind: tuple[tuple[str, str], ...] = ()
+    """Inputs and the names that they have in batches, as a config says them."""
 
-    def module(self) -> ast.Module | None:
-        """The file that the text is; None where it is one expression."""
-        return parser.parse_module(self.source) if parser.is_module(self.source) else None
+    def parsed(self) -> ast.Module | ast.Expression:
+        """The file or the expression that it is."""
+        if self.tree is not None:
+            return self.tree
+        read = parser.parse_module if parser.is_module(self.source) else parser.parse_expression
+        return read(self.source)
 
     def complete(self) -> Unit:
         """The unit with the text of every module that it uses: from then on no file is read."""
         if self.search.texts is not None:
             return self
-        module = self.module() if "use" in self.source.text else None
-        known = Environment() if module is None else environment(module, self.search)
+        module = self.parsed() if "use" in self.source.text or self.tree is not None else None
+        known = environment(module, self.search) if isinstance(module, ast.Module) else Environment()
         return replace(self, search=replace(self.search, texts=known.texts))
 
 

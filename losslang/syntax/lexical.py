@@ -135,6 +135,33 @@ def check(source: Source, start: int = 0, end: int | None = None) -> None:
         raise LosslangError(found)
 
 
+_GOES_ON = re.compile(r"\s[+|]\s*[\w(-]")
+
+
+def check_folded(source: Source, start: int, end: int) -> None:
+    """Raise where a comment on the only line of an expression holds what looks like more of it.
+
+    A config that folds the lines of a text into one leaves no end to a comment; terms would be lost without a word.
+    """
+    text = source.text[start:end].strip()
+    comment = None if "\n" in text else next((x for x in lexemes(source.text, start, end) if x.kind == "comment"), None)
+    if comment is None or not source.text[start : comment.start].strip():
+        return
+    more = _GOES_ON.search(comment.text)
+    if more is not None:
+        at = comment.start + more.start() + 1
+        raise LosslangError(
+            Diagnostic(
+                "LL0101",
+                "a comment lasts to the end of its line, and this text has only one",
+                _span(source, comment),
+                expected="a comment that ends where its line does",
+                found=f"'{source.text[at : comment.end].strip()[:40]}' within the comment",
+                hint="a config folds lines into one behind '>' and in quotes: use '|', or take the comment out",
+            )
+        )
+
+
 def one_line(text: str) -> str:
     """The text with comments and line breaks turned into blanks, every other character in its place."""
 

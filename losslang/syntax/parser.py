@@ -172,6 +172,7 @@ def _parse(source: Source, part: Part) -> Any:
     if rule == "file":
         text += "\n"
     else:
+        lexical.check_folded(source, start, end)
         text = lexical.one_line(text)
         if not text.strip():
             wanted = "a type" if rule == "type_only" else "an expression"

@@ -169,7 +169,34 @@ def test_a_config_without_an_objective(call: Call, tmp_path: Path, text: str) ->
     path = tmp_path / "train.yaml"
     path.write_text(text, encoding="utf-8")
     code, out, _ = call("check", path)
-    assert (code, "LL0405" in out) == (1, True)
+    assert (code, "error[LL07" in out) == (1, True)
+
+
+CONFIGS = {
+    "yaml": "lr: 0.1\nobjective:\n  terms: {cls: {loss: focal, gamma: 2}, rec: l1}\nbind: {pred: recon}\n",
+    "toml": 'lr = 0.1\n[objective.terms]\ncls = { loss = "focal", gamma = 2 }\nrec = "l1"\n[bind]\npred = "recon"\n',
+    "json": '{"objective": {"terms": {"cls": {"loss": "focal", "gamma": 2}, "rec": "l1"}},\n"bind": {"pred": "recon"}}',
+}
+
+
+@pytest.mark.parametrize("suffix", CONFIGS)
+@pytest.mark.parametrize("command", ["check", "compile", "explain", "run"])
+def test_configs_stand_wherever_a_file_does(call: Call, tmp_path: Path, suffix: str, command: str) -> None:
+    path = tmp_path / f"train.{suffix}"
+    path.write_text(CONFIGS[suffix], encoding="utf-8")
+    assert call(command, path, "--set", "terms.cls.gamma=3")[0] == 0
+    code, out, err = call(command, path, "--set", "terms.cl.gamma=3")
+    assert (code, "did you mean 'cls'?" in out + err) == (1, True)
+    if command == "run":
+        assert "recon" in call(command, path)[1]
+
+
+@pytest.mark.parametrize("suffix", CONFIGS)
+def test_a_config_is_mended(call: Call, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"train.{suffix}"
+    path.write_text(CONFIGS[suffix].replace("gamma", "gamm").replace("focal", "focl"), encoding="utf-8")
+    assert call("check", path, "--fix")[0] == 0
+    assert path.read_text(encoding="utf-8") == CONFIGS[suffix]
 
 
 # ------------------------------------------------------------------------------------------ modules

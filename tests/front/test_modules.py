@@ -150,6 +150,15 @@ def test_a_module_does_not_see_the_text_that_uses_it(tmp_path: Path) -> None:
     assert found.code == "LL0201" and found.span is not None and found.span.source.name == str(tmp_path / "mine.loss")
 
 
+def test_helpers_may_have_the_names_of_the_library_s(tmp_path: Path) -> None:
+    text = "fn unit(x): x/2\n\nloss special(x: real[b]) -> [b]: unit(x)\n"
+    found = losslang.check(text + "\nobjective o(): special\n")
+    assert same(found, losslang.check("loss special(x: real[b]) -> [b]: x/2\n\nobjective o(): special\n"))
+    assert same(found, losslang.check(lay(tmp_path, main="use mine\n\nobjective o(): special\n", mine=text)))
+    with pytest.raises(LosslangError, match="LL0703"):
+        losslang.check("fn focal(x): x\n\nobjective o(): l1\n")
+
+
 def test_only_what_is_used_is_parsed(tmp_path: Path) -> None:
     broken = "loss fine(x: real[b]) -> [b]: x\n\nloss broken(x: real[b]) -> [b]:\n    2 x\n"
     main = lay(tmp_path, main="use mine\n\nobjective o(): fine\n", mine=broken)
