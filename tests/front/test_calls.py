@@ -30,14 +30,14 @@ def total(text: str, **batch: Any) -> float:
 
 
 # ------------------------------------------------------------------------------------------ the order of axes
-CENTRED = "fn centred[i](x: real[i]) -> [i]:\n    y[i] = x - mean[i](x)\n    y\n\n"
+LEVELLED = "fn levelled[i](x: real[i]) -> [i]:\n    y[i] = x - mean[i](x)\n    y\n\n"
 
 
 @pytest.mark.parametrize("over", ["i", "d"])
 def test_what_a_function_does_not_see_keeps_its_place(over: str) -> None:
     text = (
-        f"{CENTRED}loss corner(x: real[i, d]) -> [i]:\n"
-        f"    y = centred[{over}](x)\n    y[i, 2] + 0*sum[d](x)\n\nobjective main: corner"
+        f"{LEVELLED}loss corner(x: real[i, d]) -> [i]:\n"
+        f"    y = levelled[{over}](x)\n    y[i, 2] + 0*sum[d](x)\n\nobjective main: corner"
     )
     centred = X - X.mean(0 if over == "i" else 1, keepdim=True)
     assert total(text, x=X) == pytest.approx(float(centred[:, 2].mean()))

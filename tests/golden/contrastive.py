@@ -299,6 +299,23 @@ def _obow(p: Params, x: Inputs) -> str:
     return objective(header, f"{line}\n    {call('obow', logits='views', target='bow_target')}")
 
 
+@rule("contrastive", "max_entropy_m_spacing")
+def _max_entropy(p: Params, x: Inputs) -> str:
+    _in_a_cube(p)
+    return "-" + call("max_entropy", z="x", covariance=0, eps=p["eps"])
+
+
+@rule("contrastive", "max_entropy_covariance")
+def _max_entropy_covariance(p: Params, x: Inputs) -> str:
+    _in_a_cube(p)
+    return call("decorrelation", z="sigmoid(x)")
+
+
+def _in_a_cube(p: Params) -> None:
+    if p["type"] != "hypercube":
+        raise NotCovered("squashed by the normal distribution")
+
+
 # ------------------------------------------------------------------------------------------ metrics
 @rule("contrastive", "triplet_margin")
 def _triplet(p: Params, x: Inputs) -> str:
@@ -345,6 +362,14 @@ def _multi_similarity(p: Params, x: Inputs) -> str:
 @rule("contrastive", "circle")
 def _circle(p: Params, x: Inputs) -> str:
     return _metric("circle", m=p.get("m", 0.4), gamma=p.get("gamma", 80))
+
+
+@rule("contrastive", "icnn_score")
+def _icnn(p: Params, x: Inputs) -> str:
+    forbid(p, q=2, r=2)
+    if p["p"] != 2:
+        raise NotCovered("another norm")
+    return call("icnn", z="X", labels="y", k=p["k"])
 
 
 @rule("contrastive", "poincare_distance")

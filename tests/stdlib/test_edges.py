@@ -75,6 +75,9 @@ LABELLED = {
         "multi_similarity(mine=informative)",
         "circle",
         "supcon_flat",
+        "icnn(k=2)",
+        "max_entropy",
+        "decorrelation",
     ],
 )
 def test_labels(text: str, batch: str) -> None:
