@@ -189,6 +189,17 @@ def rebuilt_forward(node: ir.Map, g: Node) -> Node:
     return map_along(node.name.removesuffix("_t"), (g, *node.args[1:]), node.into, **dict(node.options))
 
 
+def _concat(node: ir.Map, g: Node) -> Parts:
+    """To each operand the stretch of the cotangent that is its own."""
+    (joined,) = node.into
+    parts: list[Node] = []
+    start: Node = ops.const(0)
+    for axis, arg in zip(node.over, node.args, strict=True):
+        parts.append(ops.index(g, {joined: ops.apply("add", ops.iota(axis), start)}))
+        start = ops.apply("add", start, ops.size(axis, arg))
+    return tuple(parts)
+
+
 def _fft(node: ir.Map, g: Node) -> Parts:
     """Sines and cosines of the product of two places are symmetric: each part is its own transpose."""
     return (map_along("fft", (g,), node.over, **dict(node.options)),)
@@ -209,6 +220,7 @@ RULES: dict[str, Callable[[ir.Map, Node], Parts]] = {
     "sort": _permuted("unsort"),
     "unsort": _permuted("sort"),
     "cumsum": _cumsum,
+    "concat": _concat,
     "fft": _fft,
     "stft": _stft,
     "stft_t": _stft_back,

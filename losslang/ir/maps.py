@@ -53,6 +53,14 @@ def _conv(over: Axes, args: tuple[Node, ...], options: Mapping[str, Option]) -> 
     return tuple(axis.derive(f"conv{width}") for axis in over)
 
 
+def _joined(over: Axes, args: tuple[Node, ...], options: Mapping[str, Option]) -> Axes:
+    """One axis in the place of the first, as long as all of them."""
+    sizes = [axis.root.size for axis in over]
+    known = [size for size in sizes if size is not None]
+    name = "_".join(map(str, over))
+    return (Axis(name, sum(known) if len(known) == len(sizes) else None, parent=over[0]),)
+
+
 STFT_WINDOWS = ("hann", "hamming")
 STFT_DEFAULTS: dict[str, Option] = {"window": "hann", "pad": "reflect"}
 
@@ -86,6 +94,8 @@ MAPS: dict[str, MapInfo] = {
     "unsort": MapInfo(_kept, None, ("by",)),
     "rank": MapInfo(_kept, "int"),
     "cumsum": MapInfo(_kept, None, defaults={"reverse": False}),
+    # one behind the other
+    "concat": MapInfo(_joined, None, paired=True, apart=True),
     # spectra: one real part of what is complex
     "fft": MapInfo(_kept),
     "stft": MapInfo(_frames, defaults=STFT_DEFAULTS, apart=True),

@@ -6,7 +6,7 @@ dimensions in the order of its ``axes``, which are sorted by one key: aligning o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
@@ -256,6 +256,22 @@ def topological(roots: Iterable[Node], operands: Callable[[Node], tuple[Node, ..
         stack.append((node, True))
         stack.extend((arg, False) for arg in reversed(operands(node)) if arg not in done)
     return list(done)
+
+
+def makers(roots: Iterable[Node]) -> dict[Axis, Node]:
+    """For each axis that no input has, a node that makes it: the extent of its index variable is known there."""
+    found: dict[Axis, Node] = {}
+    for node in topological(roots):
+        if isinstance(node, Map):
+            known = {axis.root for arg in node.args for axis in arg.axes}
+            found.update({axis.root: node for axis in node.into if axis.root not in {*known, *found}})
+    return found
+
+
+def measured(node: Node, made: Mapping[Axis, Node]) -> tuple[Node, ...]:
+    """The operands of a node; an index variable of an axis that a node makes comes after that node."""
+    maker = made.get(node.axes[0].root) if isinstance(node, Iota) and node.axes[0].root.size is None else None
+    return node.args if maker is None else (maker,)
 
 
 # -------------------------------------------------------------------------------------------- objectives

@@ -65,7 +65,8 @@ class Oracle:
     def evaluate(self, roots: Iterable[Node]) -> list[Array]:
         """The value of each root."""
         wanted = list(roots)
-        order = ir.topological(wanted)
+        made = ir.makers(wanted)
+        order = ir.topological(wanted, lambda node: ir.measured(node, made))
         for node in order:
             if isinstance(node, ir.Input):
                 self.learn(node)

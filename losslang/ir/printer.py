@@ -205,7 +205,7 @@ class _Text:
         for node in every:
             for arg in node.args:
                 self.users.setdefault(arg, set()).add(node)
-        stacks = [node for node in every if isinstance(node, ir.Stack)]
+        stacks = [node for node in every if _names_an_axis(node)]
         self.order = self._topological([*stacks, *roots])
         uses: dict[Node, int] = dict.fromkeys(roots, 1)
         forced: set[Node] = {*stacks, *owners}
@@ -297,6 +297,11 @@ class _Text:
             name, limit = self.names.item(axis), self._range(axis)
             found.append(name if limit is None or isinstance(name, ast.Rest) else ast.Compare((name, limit), ("<",)))
         return tuple(found)
+
+
+def _names_an_axis(node: Node) -> bool:
+    """Whether the axis that a node makes gets its name on the left of a line."""
+    return isinstance(node, ir.Stack) or (isinstance(node, ir.Map) and node.name == "concat")
 
 
 def _is_variable(axis: Axis) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.maps import MAPS
-from losslang.types import Axes
+from losslang.types import Axes, Axis
 
 Array: TypeAlias = NDArray[Any]
 
@@ -93,6 +93,20 @@ def _cumsum(run: Run) -> Array:
     flat = joined(x, run.dims)
     total = np.cumsum(flat[..., ::-1], axis=-1)[..., ::-1] if run.option("reverse") else np.cumsum(flat, axis=-1)
     return separated(total, x.shape, run.dims)
+
+
+# ------------------------------------------------------------------------------------------ one behind the other
+def _concat(run: Run) -> Array:
+    moved = [
+        np.moveaxis(x, _place(run, axis, arg.axes), -1)
+        for x, axis, arg in zip(run.args, run.node.over, run.node.args, strict=True)
+    ]
+    return np.moveaxis(np.concatenate(moved, axis=-1), -1, _place(run, run.node.into[0], run.node.axes))
+
+
+def _place(run: Run, axis: Axis, axes: Axes) -> int:
+    """The dimension of an axis among those of a value."""
+    return sum(len(run.extents((known,))) for known in axes[: axes.index(axis)])
 
 
 # ------------------------------------------------------------------------------------------ spectra
@@ -274,6 +288,7 @@ TWINS: dict[str, Callable[[Run], Array]] = {
     "unsort": _unsort,
     "rank": _rank,
     "cumsum": _cumsum,
+    "concat": _concat,
     "fft": _fft,
     "stft": _stft,
     "stft_t": _stft_t,

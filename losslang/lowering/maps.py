@@ -55,6 +55,14 @@ def _cumsum(emitter: Emitter, node: ir.Map) -> fx.Node:
     return emitter.call(functional.running_sum, emitter.tensor(node.args[0]), _dims(emitter, node), backwards)
 
 
+# ------------------------------------------------------------------------------------------ one behind the other
+def _concat(emitter: Emitter, node: ir.Map) -> fx.Node:
+    (place,) = emitter.places(node.into, node.axes)
+    pairs = zip(node.args, node.over, strict=True)
+    moved = [emitter.method("movedim", emitter.tensor(x), *emitter.places((axis,), x.axes), -1) for x, axis in pairs]
+    return emitter.method("movedim", emitter.call(torch.cat, moved, -1), -1, place)
+
+
 # ------------------------------------------------------------------------------------------ spectra
 def _part(emitter: Emitter, node: ir.Map, function: Callable[..., torch.Tensor], *told: Operand) -> fx.Node:
     """One part of a complex value that both parts share."""
@@ -131,6 +139,7 @@ RULES: dict[str, Rule] = {
     "unsort": _ordered(functional.unsort_by),
     "rank": _ordered(functional.rank),
     "cumsum": _cumsum,
+    "concat": _concat,
     "fft": _fft,
     "stft": _stft,
     "stft_t": _stft_t,

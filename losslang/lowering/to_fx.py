@@ -94,12 +94,13 @@ def _placeholders(emitter: Emitter, objective: Objective) -> None:
 
 def _needed(objective: Objective) -> list[Node]:
     """The nodes to emit, operands first; the product inside a contraction is not one of them."""
-    return ir.topological(_roots(objective), _emitted_operands)
+    made = ir.makers(_roots(objective))
+    return ir.topological(_roots(objective), lambda node: _emitted_operands(node, made))
 
 
-def _emitted_operands(node: Node) -> tuple[Node, ...]:
+def _emitted_operands(node: Node, made: Mapping[Axis, Node]) -> tuple[Node, ...]:
     if not isinstance(node, ir.Reduce):
-        return node.args
+        return ir.measured(node, made)
     places = latest_places(node)
     if places is not None:
         return tuple(arg for arg in places[1:] if arg is not None)

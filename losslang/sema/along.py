@@ -145,6 +145,13 @@ class Bracketed:
             )
         return known[0]
 
+    def name_axis(self, axis: Axis, order: Axes) -> None:
+        """Give an axis that this call made the first name on the left of the binding that no operand has."""
+        names = [name for name in self.scope.wanted if not self._names(name, order) and name not in self.scope.axes]
+        if names:
+            self.scope.axes[names[0]] = (axis,)
+        self.scope.local[axis] = names[0] if names else str(axis)
+
     def _names(self, name: str, order: Axes) -> bool:
         """Whether a name means an axis of a value."""
         own = {axis.name for axis in order} | {self.scope.name_of(axis) for axis in order}

@@ -18,6 +18,7 @@ from losslang.sema import (
     calls,
     chance,
     complexes,
+    concat,
     learning,
     memory,
     networks,
@@ -49,7 +50,7 @@ from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import INT, Axes, Axis
 
-BUILTINS = {**along.BUILTINS, **spectra.BUILTINS}
+BUILTINS = {**along.BUILTINS, **concat.BUILTINS, **spectra.BUILTINS}
 """Builtins that name axes and are no reduction."""
 
 CONSTANTS: dict[str, float | bool | None] = {

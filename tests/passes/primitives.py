@@ -74,6 +74,9 @@ PRIMITIVES: dict[str, str] = {
             "w[j] = x[assignment[j, i if x > 0](x)]",
             "v + w",
         ),
+        # one behind the other
+        ("concat", "x: real[b, i], y: real[b, j]", "z[b, m] = concat[i, j](x, y)", "v = mean[m](z^3*m)", "v"),
+        ("concat of a row", "x: real[b, i], y: real[j]", "z[b, m] = concat[j, i](y, x)", "v[b, m] = z^2", "v"),
         # spectra
         ("fft", "x: real[i, j]", "z = fft[i, j](x)", "v = abs2(z + 2*x)*re(z*z) + im(z)/2", "v"),
         ("fft of one axis", "x: real[b, i, j]", "v = abs(fft[j](x) + 1)*abs2(-fft[i](x))", "v"),
