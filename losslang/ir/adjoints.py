@@ -234,6 +234,8 @@ RULES: dict[str, Callable[[ir.Map, Node], Parts]] = {
     "inv_sqrt": lambda node, g: _between(node, g, _inv_sqrt_slope),
     "conv": _transposed,
     "conv_t": _back,
+    "halve": _transposed,
+    "halve_t": _back,
     "diff": _transposed,
     "diff_t": _back,
 }

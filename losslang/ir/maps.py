@@ -113,6 +113,8 @@ MAPS: dict[str, MapInfo] = {
     # windows
     "conv": MapInfo(_conv, apart=True),
     "conv_t": MapInfo(_parents, apart=True),
+    "halve": MapInfo(_derived("half"), defaults={"pad": "zero"}),
+    "halve_t": MapInfo(_parents, defaults={"pad": "zero"}),
     "diff": MapInfo(_derived("diff")),
     "diff_t": MapInfo(_parents),
 }

@@ -22,7 +22,7 @@ LIMIT = 90
 """Characters that an expression may have before it gets a line of its own."""
 
 _BUILTIN = """
-    mean var std sample_var sample_std argmin topk argtopk eigmin spectral_norm
+    mean var std sample_var sample_std argmin topk argtopk pyramid eigmin spectral_norm
     count logmeanexp softmax log_softmax log_sigmoid log2 log10 elu digamma
     gaussian size index pick rows auto
     lpips_heads lo hi center extent re im abs2 angle random

@@ -283,6 +283,33 @@ def _conv_t(run: Run) -> Array:
     return x
 
 
+def _halves(length: int, pad: str) -> Array:
+    """The means of neighbours as a matrix: each row is one mean."""
+    odd = length % 2
+    before, behind = {"zero": (odd, odd), "replicate": (odd, 0), "valid": (0, 0)}[pad]
+    padded = np.pad(np.eye(length), ((before, behind), (0, 0)))
+    if pad == "replicate" and odd:
+        padded[0] = padded[1]
+    count = len(padded) // 2
+    return (padded[0 : 2 * count : 2] + padded[1 : 2 * count : 2]) / 2
+
+
+def _halve(run: Run) -> Array:
+    x = run.args[0]
+    for dim in run.dims:
+        means = _halves(x.shape[dim], run.option("pad", "zero"))
+        x = np.moveaxis(np.tensordot(means, x, (1, dim)), 0, dim)
+    return x
+
+
+def _halve_t(run: Run) -> Array:
+    x = run.args[0]
+    for dim, axis in zip(run.dims, run.node.into, strict=True):
+        means = _halves(run.extents((axis,))[0], run.option("pad", "zero"))
+        x = np.moveaxis(np.tensordot(means.T, x, (1, dim)), 0, dim)
+    return x
+
+
 TWINS: dict[str, Callable[[Run], Array]] = {
     "sort": _sort,
     "unsort": _unsort,
@@ -303,6 +330,8 @@ TWINS: dict[str, Callable[[Run], Array]] = {
     "assignment": _assignment,
     "conv": _conv,
     "conv_t": _conv_t,
+    "halve": _halve,
+    "halve_t": _halve_t,
     "diff": _conv,
     "diff_t": _conv_t,
 }

@@ -134,6 +134,17 @@ def _transposed(function: Callable[..., torch.Tensor]) -> Rule:
     return lower
 
 
+def _halve(emitter: Emitter, node: ir.Map) -> fx.Node:
+    pad = dict(node.options).get("pad", "zero")
+    return emitter.call(functional.halve, emitter.tensor(node.args[0]), _dims(emitter, node), pad)
+
+
+def _halve_t(emitter: Emitter, node: ir.Map) -> fx.Node:
+    pad = dict(node.options).get("pad", "zero")
+    extents = [emitter.extent(axis) for axis in node.into]
+    return emitter.call(functional.halve_transposed, emitter.tensor(node.args[0]), _dims(emitter, node), extents, pad)
+
+
 RULES: dict[str, Rule] = {
     "sort": _ordered(functional.sort_by),
     "unsort": _ordered(functional.unsort_by),
@@ -154,6 +165,8 @@ RULES: dict[str, Rule] = {
     "assignment": _paired(functional.assignment),
     "conv": _conv,
     "conv_t": _transposed(functional.convolve_transposed),
+    "halve": _halve,
+    "halve_t": _halve_t,
     "diff": _diff,
     "diff_t": _transposed(functional.diff_transposed),
 }

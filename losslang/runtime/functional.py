@@ -301,6 +301,41 @@ def _swap(equal: list[list[bool]], barred: list[list[bool]], column_of: list[int
     return False
 
 
+def halves(length: int, pad: str) -> tuple[int, int, float]:
+    """How many elements come before and behind a dimension, so that neighbours pair up, and what the first is worth."""
+    odd = length % 2
+    return (odd if pad != "valid" else 0), (odd if pad == "zero" else 0), (1.0 if pad == "replicate" else 0.0)
+
+
+def halve(x: Tensor, dims: Sequence[int], pad: str) -> Tensor:
+    """Means of neighbours along some dimensions: half as many elements."""
+    for dim in dims:
+        before, behind, first = halves(x.shape[dim], pad)
+        edge = x.narrow(dim, 0, before) * first
+        end = torch.zeros_like(x.narrow(dim, 0, behind))
+        whole = torch.cat([edge, x, end], dim)
+        count = whole.shape[dim] // 2
+        pairs = whole.narrow(dim, 0, 2 * count).unflatten(dim, (count, 2))
+        x = pairs.mean(dim + 1)
+    return x
+
+
+def halve_transposed(g: Tensor, dims: Sequence[int], extents: Sequence[int], pad: str) -> Tensor:
+    """The transpose of `halve`, back to ``extents``."""
+    for dim, extent in zip(dims, extents, strict=True):
+        before, _, first = halves(extent, pad)
+        whole = (g / 2).repeat_interleave(2, dim)
+        edge = whole.narrow(dim, 0, before)
+        inner = whole.narrow(dim, before, min(extent, whole.shape[dim] - before))
+        shape = list(inner.shape)
+        shape[dim] = extent - shape[dim]
+        inner = torch.cat([inner, inner.new_zeros(shape)], dim)
+        if before and first:
+            inner = torch.cat([inner.narrow(dim, 0, 1) + edge, inner.narrow(dim, 1, extent - 1)], dim)
+        g = inner
+    return g
+
+
 def convolve(x: Tensor, window: Tensor, dims: Sequence[int]) -> Tensor:
     """A window moved along each of some dimensions, only where it fits wholly inside."""
     for dim in dims:

@@ -26,7 +26,7 @@ from losslang.sema.brackets import (
 )
 from losslang.sema.elementwise import combine, lift, tensor
 from losslang.sema.scope import Scope
-from losslang.sema.values import Condition, Static, Tensor, Value, axes_text, describe, merge_orders
+from losslang.sema.values import Condition, Listed, Static, Tensor, Value, axes_text, describe, merge_orders
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import INT, Axes, Axis
@@ -168,7 +168,11 @@ class Bracketed:
         return over, conjunction([condition.node for condition in inner]), inner, outer
 
 
-CHOICES: Mapping[str, tuple[str, ...]] = {"window": STFT_WINDOWS, "pad": ("reflect", "zero"), "part": ("re", "im")}
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "window": STFT_WINDOWS,
+    "pad": ("reflect", "zero", "replicate", "valid"),
+    "part": ("re", "im"),
+}
 """Parameters whose arguments are words."""
 
 
@@ -452,6 +456,69 @@ def _assignment(call: Bracketed) -> Value:
     return call.one(call.arguments(["cost"])["cost"], single)
 
 
+# ------------------------------------------------------------------------------------------ pyramids
+PADS = ("zero", "replicate", "valid")
+
+
+def _padding(call: Bracketed, given: dict[str, Value]) -> str:
+    chosen = given.get("pad", Static("zero"))
+    if not isinstance(chosen, Static) or chosen.value not in PADS:
+        raise error(
+            "LL0308",
+            f"pad= of {call.name} says what an odd side gets",
+            call.span,
+            expected=" or ".join(PADS),
+            found=describe(chosen),
+            hint="zero: a zero on either side; replicate: its first element again; valid: it loses its last one",
+        )
+    return str(chosen.value)
+
+
+def _halved(call: Bracketed, x: Tensor, pad: str) -> Tensor:
+    axes = call.axes(x.order)
+    if any(set(condition.node.axes) & set(axes) for condition in x.domain) or call.callee.filter is not None:
+        raise error(
+            "LL0304",
+            f"{call.name} over an axis with a filter or mask",
+            call.span,
+            expected="whole images",
+            found=describe(x),
+            hint="mask the result instead",
+        )
+    over = tuple(axis for axis in axes if axis in x.node.axes)
+    node = map_along("halve", (x.node,), over, pad=pad)
+    made = {axis: axis.derive("half") for axis in over}
+    for axis, derived in made.items():
+        call.scope.local[derived] = call.scope.name_of(axis)
+    return Tensor(node, tuple(made.get(axis, axis) for axis in x.order), x.domain, x.kind)
+
+
+def _halve(call: Bracketed) -> Value:
+    """``halve[h, w](x)``: means of neighbours, 2x2 average pooling."""
+    given = call.arguments(["x"], ["pad"])
+    pad = _padding(call, given)
+    return call.one(given["x"], lambda x: _halved(call, x, pad))
+
+
+MAX_LEVELS = 16
+"""Levels of a pyramid: each halves the sides."""
+
+
+def _pyramid(call: Bracketed) -> Value:
+    """``pyramid[h, w](x, levels)``: x, x halved, and so on, as a list."""
+    given = call.arguments(["x", "levels"], ["pad"])
+    pad = _padding(call, given)
+    count = call.number(given["levels"], "levels", high=MAX_LEVELS)
+
+    def levels(x: Tensor) -> Value:
+        found = [x]
+        for _ in range(count - 1):
+            found.append(_halved(call, found[-1], pad))
+        return Listed("", tuple(found))
+
+    return levels(tensor(given["x"], call.span))
+
+
 BUILTINS: dict[str, Callable[[Bracketed], Value]] = {
     "sort": _sort,
     "unsort": _unsort,
@@ -470,4 +537,6 @@ BUILTINS: dict[str, Callable[[Bracketed], Value]] = {
     "spectral_norm": _spectral_norm,
     "solve": _solve,
     "assignment": _assignment,
+    "halve": _halve,
+    "pyramid": _pyramid,
 }

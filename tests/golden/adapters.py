@@ -119,6 +119,7 @@ GAPS: dict[tuple[str, str], str] = {
     ("image", "lpips/8"): "a map of distances instead of one number",
     ("image", "content/2"): "another network: average pooling",
     ("image", "ssim/8"): "reflection at the border",
+    ("image", "ms_ssim/4"): "an even side is padded too where the other is odd",
     ("image", "generalized_dice/6"): "a sum in the place of the largest weight",
     ("image", "focal_frequency/2"): "weights by the logarithm of the distance",
     ("image", "nwd/4"): "the distance without the exponential",
@@ -491,6 +492,21 @@ def _ssim(p: Params, x: Inputs) -> str:
     if how is not None:
         raise NotCovered(f"reduction {how}")
     body = f"1 - {value}" if p.get("returns", "similarity") != "similarity" else f"1 - (1 - {value})"
+    return objective(f"x, y: image[b, c, h, w] in 0..{p.get('data_range', 1):g}", body)
+
+
+@rule("image", "ms_ssim")
+def _ms_ssim(p: Params, x: Inputs) -> str:
+    forbid(p, weights=[0.0448, 0.2856, 0.3001, 0.2363, 0.1333], K=[0.01, 0.03], k1=0.01, k2=0.03)
+    reduction(p)
+    options = {
+        "win": p.get("win_size", p.get("kernel_size", 11)),
+        "sigma": p.get("win_sigma", p.get("kernel_sigma", 1.5)),
+    }
+    if p.get("returns", "similarity") != "similarity":
+        raise NotCovered("an even side is padded too where the other is odd")
+    value = call("ms_ssim", pred="x", target="y", **options)
+    body = f"1 - (1 - {value})"
     return objective(f"x, y: image[b, c, h, w] in 0..{p.get('data_range', 1):g}", body)
 
 

@@ -59,6 +59,15 @@ PRIMITIVES: dict[str, str] = {
         ("topk", "x, y: real[i, j]", "v[i, r] = topk[j](x, 2)", "w[i, r] = y[i, argtopk[j if j != i](x, 2)]", "v*w"),
         ("sum of topk", "x: real[i, j]", "v[i] = sum[r](topk[j](x, 3)) + prod[q](topk[j if x > 0](x, 9))", "v"),
         ("median", "x: real[i, j], m: bool[i, j]", "v = median[j](x) + median[i, j if m](x)", "v"),
+        # pyramids
+        ("halve", "x, y: real[i, j]", "v = halve[i, j](x, pad=valid)*halve[i, j](y^2, pad=valid)", "v"),
+        (
+            "halve an odd side",
+            "x: real[h=5, w=7]",
+            "v = halve[h, w](x)^2",
+            "u = halve[h, w](x^2, pad=replicate)^2",
+            "v + u",
+        ),
         # matching
         (
             "assignment",

@@ -295,3 +295,13 @@ def test_assignment() -> None:
     assert np.array_equal(value("assignment[i, j if x < 5](x)", x=cost.T), [0, math.nan, 1], equal_nan=True)
     assert np.array_equal(value("assignment[i, j](x)", x=np.zeros((2, 3))), [0, 1]), "the first of equals"
     assert value("mean[i](x[assignment[i, j](x)])", x=cost.T) == 0.5, "what gets none is absent"
+
+
+def test_halve_is_average_pooling() -> None:
+    x = np.arange(12.0).reshape(2, 6)
+    assert np.allclose(value("halve[i, j](x)", x=x), [[3.5, 5.5, 7.5]])
+    odd = np.array([[2.0, 4.0, 6.0]])
+    assert np.allclose(value("halve[j](x)", x=odd), [[1.0, 5.0]]), "a zero on either side, which counts"
+    assert np.allclose(value("halve[j](x, pad=replicate)", x=odd), [[2.0, 5.0]]), "the first again"
+    assert np.allclose(value("halve[j](x, pad=valid)", x=odd), [[3.0]]), "without the last"
+    assert value("sum[j](halve[j](x))", x=np.zeros((2, 0))).tolist() == [0, 0]
