@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from losslang.builder import balancer, term
     from losslang.compiler import check, compile, explain, format, from_config, parse, to_config
     from losslang.diagnostics import Diagnostic, LosslangError
     from losslang.runtime.module import Objective
@@ -24,12 +25,14 @@ __all__ = [
     "LosslangError",
     "Objective",
     "__version__",
+    "balancer",
     "check",
     "compile",
     "explain",
     "format",
     "from_config",
     "parse",
+    "term",
     "to_config",
 ]
 
@@ -37,12 +40,14 @@ _HOMES = {
     "Diagnostic": "losslang.diagnostics",
     "LosslangError": "losslang.diagnostics",
     "Objective": "losslang.runtime.module",
+    "balancer": "losslang.builder",
     "check": "losslang.compiler",
     "compile": "losslang.compiler",
     "explain": "losslang.compiler",
     "format": "losslang.compiler",
     "from_config": "losslang.compiler",
     "parse": "losslang.compiler",
+    "term": "losslang.builder",
     "to_config": "losslang.compiler",
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import losslang
+from losslang.builder import Term
 from losslang.config import reading
 from losslang.diagnostics import Diagnostic, did_you_mean, error, nearest
 from losslang.ir import nodes as ir
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 Backend = Literal["inductor", "eager"]
 
-Text: TypeAlias = "str | Path | Mapping[str, Any] | Source | Unit"
-"""A text, a path to one or to a config, a config, a text with the name that messages give it, or with all it needs."""
+Text: TypeAlias = "str | Path | Mapping[str, Any] | Term | Source | Unit"
+"""A text, a path to one or to a config, a config, what `losslang.term` builds; for tools, a text with its name."""
 
 Folders: TypeAlias = str | Path | Sequence[str | Path]
 """One folder or several."""
@@ -77,6 +78,8 @@ def _bare(text: Text) -> Unit:
             return reading.from_file(source, text) if reading.is_config(text) else Unit(source, Search(text))
         case str():
             return Unit(Source("<objective>", text))
+        case Term():
+            return Unit(Source("<python>", str(text)))
         case Mapping():
             return reading.from_mapping(text)
         case _:
@@ -167,7 +170,7 @@ def compile(
 
     Args:
         text: an expression such as ``"0.5*l1 + focal(gamma=2)"``, the text of a file, the `Path` of a ``.loss`` file
-            or of a config (YAML, TOML or JSON), or a config that was read.
+            or of a config (YAML, TOML or JSON), a config that was read, or what `losslang.term` builds.
         name: which objective, where a file holds several.
         path: folders in which the modules lie that the text uses, beside its own.
         constants: what names in the objective stand for: numbers, truth values, choices.

@@ -55,6 +55,7 @@ LAYERS = {
     "sema": Layer(FRONT),
     "passes": Layer({"ir", "types", "diagnostics"}),
     "explanation": Layer(FRONT | {"codes", "sema", "passes"}),
+    "builder": Layer(FRONT | {"sema"}),
     "config": Layer(FRONT | {"sema"}, frozenset({"yaml"})),
     # R: a saved objective loads without lark; of losslang only the errors that it raises
     "runtime": Layer({"diagnostics", "runtime.minimum"}, torch="yes"),
@@ -65,13 +66,14 @@ LAYERS = {
     "backends": Layer({"diagnostics", "runtime"}, torch="yes"),
     # 6
     "compiler": Layer(
-        FRONT | {"", "config", "explanation", "sema", "passes", "runtime", "lowering", "backends"}, torch="late"
+        FRONT | {"", "builder", "config", "explanation", "sema", "passes", "runtime", "lowering", "backends"},
+        torch="late",
     ),
     # 7
     "cli": outer("", "batches", "testing"),
     "batches": outer(others="numpy"),
     "testing": Layer(FRONT | {"sema", "runtime"}, frozenset({"hypothesis", "numpy"}), "late"),
-    "": outer(),
+    "": outer("builder"),
 }
 
 
