@@ -153,6 +153,10 @@ conditions of a minimum have to hold to 1e-9 of the function's slope at the star
     "LL0511": """\
 A loss compares this batch with what `last` kept of the one before, and the two have different sizes. Let every
 batch have one size, or store what is reduced over the batch.""",
+    "LL0512": """\
+Torch refuses an operation of the graph. The message names the term that it belongs to, what it was given,
+and what torch says; the exception that torch raised is the cause of this one. Most often an axis is
+shorter than a window of the loss, or an image is too small for a network.""",
     # networks
     "LL0601": """\
 No feature network has this name. Known are vgg16 (vgg), alexnet (alex) and squeezenet1_1 (squeeze).""",

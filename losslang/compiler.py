@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,9 @@ from losslang.diagnostics import Diagnostic, did_you_mean, error, nearest
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.netspec import NetSpec
+from losslang.ir.nodes import Node
 from losslang.passes import pipeline
+from losslang.passes.guard import conditions_of_use
 from losslang.sema import settings
 from losslang.sema.elaborate import elaborate
 from losslang.sema.files import Search
@@ -228,6 +231,7 @@ def build(
         slot_specs(objective, planned),
         Factory(planned, backend, unit),
         needs=needs(planned),
+        places=objective.origin.terms,
         bind=bind,
         validate=validate,
         check_finite=check_finite,
@@ -294,15 +298,16 @@ def load_networks(objective: ir.Objective) -> dict[str, nn.Module]:
     from losslang.runtime import nets
 
     codes = {"unknown": "LL0601", "missing": "LL0602", "hash": "LL0603", "mismatch": "LL0604"}
+    with_heads = {node.spec for node in ir.topological(objective.roots()) if isinstance(node, ir.Heads)}
     loaded: dict[str, nets.FeatureNet] = {}
-    try:
-        for spec in specs:
+    for spec in specs:
+        try:
             loaded[str(spec)] = nets.build(nets.NetSpec(*dataclasses.astuple(spec)))
-        for node in ir.topological(objective.roots()):
-            if isinstance(node, ir.Heads):
-                _ = loaded[str(node.spec)].heads
-    except nets.WeightsError as problem:
-        raise error(codes[problem.kind], problem.message, hint=problem.hint or None) from problem
+            if spec in with_heads:
+                _ = loaded[str(spec)].heads
+        except nets.WeightsError as problem:
+            place = objective.origin.networks.get(str(spec))
+            raise error(codes[problem.kind], problem.message, place, hint=problem.hint or None) from problem
     return {**loaded}
 
 
@@ -318,9 +323,12 @@ def signature(objective: ir.Objective) -> Signature:
     from losslang.runtime.checks import Dim, InputSpec
     from losslang.runtime.module import Signature
 
+    ignored, indexed, users = _ignored(objective), _indexed(objective), _users(objective)
+    free = _unconditional(objective)
+
     def spec(node: ir.Input) -> InputSpec:
         dims = tuple(Dim(str(axis.name), axis.root.size, axis.rest) for axis in node.dims)
-        bound = None if node.bound is None else node.bound.name
+        bound = node.bound if node in free else None
         return InputSpec(
             node.name,
             node.type_text,
@@ -328,22 +336,65 @@ def signature(objective: ir.Objective) -> Signature:
             node.kind.name,
             node.kind.dtype,
             node.kind.range,
-            bound,
-            None if node.bound is None else node.bound.root.size,
-            _ignored(objective, node),
+            None if bound is None else bound.name,
+            None if bound is None else bound.root.size,
+            tuple(ignored.get(node, ())),
+            tuple(indexed.get(node, ())) if node in free else (),
+            objective.origin.inputs.get(node.name),
+            tuple(users.get(node, ())),
         )
 
     return Signature(tuple(spec(node) for node in objective.inputs))
 
 
-def _ignored(objective: ir.Objective, node: ir.Input) -> tuple[int, ...]:
-    """The label values that the objective compares this input with to leave them out."""
-    found: list[int] = []
-    for other in ir.topological(objective.roots()):
-        if isinstance(other, ir.Op) and other.name in ("eq", "ne"):
-            sides = [a.args[0] if isinstance(a, ir.Index) else a for a in other.args]
-            found += [int(a.value) for a in sides if isinstance(a, ir.Const) and node in sides]
-    return tuple(dict.fromkeys(found))
+def _ignored(objective: ir.Objective) -> dict[Node, dict[int, None]]:
+    """The values that the objective compares inputs of whole numbers with, to leave them out."""
+    found: dict[Node, dict[int, None]] = {}
+    for node in ir.topological(objective.roots()):
+        if isinstance(node, ir.Op) and node.name in ("eq", "ne"):
+            sides = [_base(arg) for arg in node.args]
+            numbers = [int(side.value) for side in sides if isinstance(side, ir.Const) and math.isfinite(side.value)]
+            for side in sides:
+                found.setdefault(side, {}).update(dict.fromkeys(numbers))
+    return found
+
+
+def _indexed(objective: ir.Objective) -> dict[Node, dict[str, None]]:
+    """The axes along which inputs of whole numbers say places."""
+    found: dict[Node, dict[str, None]] = {}
+    for node in ir.topological(objective.roots()):
+        if isinstance(node, ir.Index):
+            for axis, position in zip(node.along, node.args[1:], strict=True):
+                base = _base(position)
+                if isinstance(base, ir.Input) and base.bound is None:
+                    found.setdefault(base, {})[axis.root.name] = None
+    return found
+
+
+def _users(objective: ir.Objective) -> dict[Node, list[str]]:
+    """The terms that use each input."""
+    found: dict[Node, list[str]] = {}
+    for term in objective.terms:
+        for node in ir.topological([term.value, term.weight]):
+            if isinstance(node, ir.Input):
+                found.setdefault(node, []).append(term.name)
+    return found
+
+
+def _unconditional(objective: ir.Objective) -> set[Node]:
+    """The inputs of which every element counts, whatever other inputs are."""
+    filters = conditions_of_use(objective)
+
+    def foreign(node: ir.Input) -> bool:
+        leaves = ir.topological(filters.get(node, frozenset()))
+        return any(isinstance(leaf, ir.Input) and leaf is not node for leaf in leaves)
+
+    return {node for node in objective.inputs if not foreign(node)}
+
+
+def _base(node: Node) -> Node:
+    """What an index renames."""
+    return node.args[0] if isinstance(node, ir.Index) else node
 
 
 def slot_specs(objective: ir.Objective, planned: ir.Objective) -> list[SlotSpec]:

@@ -61,6 +61,7 @@ CODES: dict[str, str] = {
     "LL0509": "the compiler of the backend failed",
     "LL0510": "a minimum was not found",
     "LL0511": "what is stored has another shape",
+    "LL0512": "an operation failed",
     # networks
     "LL0601": "unknown network",
     "LL0602": "weights not found",

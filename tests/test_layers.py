@@ -58,7 +58,7 @@ LAYERS = {
     "builder": Layer(FRONT | {"sema"}),
     "config": Layer(FRONT | {"sema"}, frozenset({"yaml"})),
     # R: a saved objective loads without lark; of losslang only the errors that it raises
-    "runtime": Layer({"diagnostics", "runtime.minimum"}, torch="yes"),
+    "runtime": Layer({"source", "diagnostics", "runtime.minimum"}, torch="yes"),
     "runtime.nets": Layer(set(), torch="yes"),
     "runtime.minimum": Layer(set(), torch="yes"),
     # 4, 5

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
 
 import torch
 from torch import fx
 
 from losslang.diagnostics import LosslangError, error
 from losslang.runtime import functional, minimum
+from losslang.runtime.checks import GraphError
 from losslang.runtime.module import Program
 
 
 def eager(graph: fx.GraphModule) -> Program:
     """The graph, run operation by operation."""
-    return graph
+
+    def run(*inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        if torch.compiler.is_compiling():
+            return graph(*inputs)
+        try:
+            return graph(*inputs)
+        except Exception as problem:
+            raise _located(problem, graph, inputs) from problem
+
+    return run
 
 
 LARGE = 1500
@@ -35,10 +47,7 @@ def inductor(graph: fx.GraphModule) -> Program:
         try:
             return compiled(*inputs)
         except Exception as problem:
-            failure = _failure(problem)
-            if failure is None:
-                raise
-            raise failure from problem
+            raise _failure(problem) or _located(problem, graph, inputs) from problem
 
     return run
 
@@ -66,6 +75,44 @@ def _failure(problem: Exception) -> LosslangError | None:
             hint='install one, or compile with backend="eager"',
         )
     return None
+
+
+class _Finder(fx.Interpreter):
+    """Runs a graph again, after it failed, to see which of its operations does."""
+
+    failing: fx.Node | None = None
+    problem: Exception | None = None
+    operands: str = ""
+
+    def run_node(self, n: fx.Node) -> Any:
+        """One operation."""
+        try:
+            return super().run_node(n)
+        except Exception as problem:
+            if self.failing is None:
+                values = self.fetch_args_kwargs_from_env(n)[0]
+                self.failing, self.problem = n, problem
+                self.operands = ", ".join(map(_shape, values)) or "nothing"
+            raise
+
+
+def _located(problem: Exception, graph: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Exception:
+    """The failure of a graph as that of one operation; as it is, where memory ran out or it does not happen again."""
+    if isinstance(problem, torch.OutOfMemoryError | LosslangError):
+        return problem
+    finder = _Finder(graph, garbage_collect_values=False)
+    finder.extra_traceback = False
+    with suppress(Exception), torch.no_grad():
+        finder.run(*inputs)
+    if finder.failing is None or finder.problem is None:
+        return problem
+    target: object = finder.failing.target
+    name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
+    return GraphError(finder.failing.meta.get("term", ""), name, finder.operands, finder.problem)
+
+
+def _shape(value: object) -> str:
+    return str(tuple(value.shape)) if isinstance(value, torch.Tensor) else str(value)
 
 
 BACKENDS: dict[str, Callable[[fx.GraphModule], Program]] = {"eager": eager, "inductor": inductor}

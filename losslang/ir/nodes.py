@@ -7,12 +7,13 @@ dimensions in the order of its ``axes``, which are sorted by one key: aligning o
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from losslang.ir.netspec import NetSpec
+from losslang.source import Span
 from losslang.types import Axes, Axis, DType, Kind
 
 Option: TypeAlias = str | float | int | bool
@@ -303,6 +304,17 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the text says what an objective is made of, for messages; nothing that is computed depends on it."""
+
+    terms: Mapping[str, Span] = field(default_factory=dict[str, Span])
+    inputs: Mapping[str, Span] = field(default_factory=dict[str, Span])
+    slots: Mapping[str, Span] = field(default_factory=dict[str, Span])
+    networks: Mapping[str, Span] = field(default_factory=dict[str, Span])
+    """By the text of their specs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Objective:
     """A whole objective. ``total`` and ``weights`` (one for each term) are set by the pass ``balance``."""
 
@@ -315,6 +327,7 @@ class Objective:
     learned: tuple[str, ...] = ()
     """Keys of the slots in the order of the text."""
     updates: tuple[Update, ...] = ()
+    origin: Origin = field(default=Origin(), compare=False, repr=False)
 
     def roots(self) -> tuple[Node, ...]:
         """Everything that is computed."""

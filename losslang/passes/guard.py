@@ -23,7 +23,7 @@ HARMLESS = 0.5
 def guard(objective: Objective) -> Objective:
     """The objective with guarded inputs; the same object where there is nothing to guard."""
     order = ir.topological(objective.roots())
-    filters = {part for node in order for part in _conjuncts(_filter(node))}
+    filters = _filters(order)
     above = _above(objective, order, filters) if filters else {}
     guarded: dict[Node, frozenset[Node]] = {
         x: above[x] for x in order if isinstance(x, ir.Input) and x.dtype == "real" and above.get(x)
@@ -40,6 +40,17 @@ def guard(objective: Objective) -> Objective:
             rebuilt = ops.apply("where", condition, rebuilt, ops.const(HARMLESS))
         new[node] = rebuilt
     return objective.map(lambda root: new[root])
+
+
+def conditions_of_use(objective: Objective) -> dict[Node, frozenset[Node]]:
+    """The conditions on data that hold wherever each node is used."""
+    order = ir.topological(objective.roots())
+    filters = _filters(order)
+    return _above(objective, order, filters) if filters else {}
+
+
+def _filters(order: Iterable[Node]) -> set[Node]:
+    return {part for node in order for part in _conjuncts(_filter(node))}
 
 
 def _above(objective: Objective, order: list[Node], filters: set[Node]) -> dict[Node, frozenset[Node]]:

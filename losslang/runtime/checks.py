@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from losslang.diagnostics import LosslangError, did_you_mean, error
+from losslang.diagnostics import Label, LosslangError, did_you_mean, error
+from losslang.runtime.minimum import NoMinimumError
+from losslang.source import Span
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,47 @@ class InputSpec:
     """For labels: that extent, where it is known before the first call."""
     ignore: tuple[int, ...] = ()
     """Label values that mean "no label"."""
+    indexed: tuple[str, ...] = ()
+    """For whole numbers: the axes along which they say places."""
+    place: Span | None = None
+    """Where the text uses it first."""
+    terms: tuple[str, ...] = ()
+    """The terms that use it."""
+
+
+def _error(
+    code: str, message: str, about: Sequence[tuple[str, InputSpec]], *, expected: str, found: str, hint: str | None
+) -> LosslangError:
+    """An error about inputs of a call, at the places where the text uses them."""
+    places = [(key, spec.place) for key, spec in about if spec.place is not None]
+    labels = [Label(place, f"'{key}' is used here") for key, place in places[1:] if place != places[0][1]]
+    return error(
+        code,
+        message,
+        places[0][1] if places else None,
+        expected=expected,
+        found=found,
+        hint=hint,
+        labels=labels,
+        notes=_users(about),
+    )
+
+
+SHOWN = 5
+"""Terms that a message names."""
+
+
+def _users(about: Sequence[tuple[str, InputSpec]]) -> list[str]:
+    """Which terms use inputs, in a sentence for each set of terms."""
+    together: dict[tuple[str, ...], list[str]] = {}
+    for key, spec in about:
+        together.setdefault(spec.terms, []).append(f"'{key}'")
+    return [f"{' and '.join(keys)} {_used_by(terms, len(keys))}" for terms, keys in together.items() if terms]
+
+
+def _used_by(terms: Sequence[str], count: int) -> str:
+    more = f" and {len(terms) - SHOWN} more" if len(terms) > SHOWN else ""
+    return f"{'are' if count > 1 else 'is'} used by the term{'s' * (len(terms) > 1)} {', '.join(terms[:SHOWN])}{more}"
 
 
 def check_bind(bind: Mapping[str, str], inputs: Sequence[InputSpec]) -> None:
@@ -73,9 +116,10 @@ def missing(keys: Sequence[str], inputs: Sequence[InputSpec], given: Mapping[str
     near = did_you_mean(key, spare)
     if spec.name in spare:
         near = f"'{spec.name}' is bound to '{key}': pass {key}=..., or compile without this bind"
-    return error(
+    return _error(
         "LL0501",
         "missing: " + ", ".join(name for name, _ in lacking),
+        lacking,
         expected=", ".join(f"{name}: {s.type}" for name, s in lacking),
         found=", ".join(given) or "nothing",
         hint=near
@@ -83,11 +127,41 @@ def missing(keys: Sequence[str], inputs: Sequence[InputSpec], given: Mapping[str
     )
 
 
-def no_minimum(problem: Exception) -> LosslangError:
+class GraphError(Exception):
+    """An operation of a graph failed: which one, on what, in which term, and what it raises by itself."""
+
+    def __init__(self, term: str, operation: str, operands: str, problem: Exception) -> None:
+        super().__init__(term, operation, operands)
+        self.term, self.operation, self.operands, self.problem = term, operation, operands, problem
+
+
+def failed(
+    problem: GraphError, inputs: Sequence[InputSpec], keys: Sequence[str], shapes: Sequence[object], place: Span | None
+) -> LosslangError:
+    """The error for an operation that torch refuses: in the words of the text, and not of the graph."""
+    if isinstance(problem.problem, NoMinimumError):
+        return _no_minimum(problem.problem, place)
+    taken = [
+        f"{key} {shape}" for spec, key, shape in zip(inputs, keys, shapes, strict=True) if problem.term in spec.terms
+    ]
+    said = str(problem.problem).strip().split("\n")[0]
+    return error(
+        "LL0512",
+        f"{problem.operation} failed in the term '{problem.term}': {said}",
+        place,
+        expected=f"operands that {problem.operation} takes",
+        found=problem.operands,
+        hint="is an axis shorter than a window or a network needs?",
+        notes=[f"the term got {', '.join(taken)}"] if taken else (),
+    )
+
+
+def _no_minimum(problem: Exception, place: Span | None) -> LosslangError:
     """The error for an argmin that finds nothing."""
     return error(
         "LL0510",
         "an argmin or argmax over a set found no end",
+        place,
         expected="a convex function that is least somewhere on the set (for argmax: concave, greatest)",
         found=str(problem),
         hint="two gradients that point in exactly opposite directions, for one, leave nothing to bargain for",
@@ -117,9 +191,12 @@ def check_shapes(inputs: Sequence[InputSpec], keys: Sequence[str], tensors: Sequ
                 raise _disagree(dim, known, key, lengths, spec, inputs, keys, tensors)
     devices = {tensor.device for tensor in tensors if tensor.dim()}
     if len(devices) > 1:
-        raise error(
+        first = next(place for place, tensor in enumerate(tensors) if tensor.dim())
+        other = next(n for n, tensor in enumerate(tensors) if tensor.dim() and tensor.device != tensors[first].device)
+        raise _error(
             "LL0507",
             "the inputs are on different devices",
+            [(keys[place], inputs[place]) for place in (first, other)],
             expected="one device for all of them",
             hint=f".to('{next(t.device for t in tensors if t.dim())}') where the batch is made",
             found=", ".join(f"{key}: {tensor.device}" for key, tensor in zip(keys, tensors, strict=True)),
@@ -131,9 +208,10 @@ _WANTED = {"real": "a floating-point tensor", "int": "an integer tensor", "bool"
 
 def _check_tensor(spec: InputSpec, key: str, tensor: object) -> None:
     if not isinstance(tensor, Tensor):
-        raise error(
+        raise _error(
             "LL0504",
             f"'{key}' is no tensor",
+            [(key, spec)],
             expected=spec.type,
             found=type(tensor).__name__,
             hint="keep it out of the batch's mapping, or leave the parameter to its default"
@@ -146,9 +224,10 @@ def _check_tensor(spec: InputSpec, key: str, tensor: object) -> None:
         "bool": tensor.dtype == torch.bool,
     }
     if not fits[spec.dtype]:
-        raise error(
+        raise _error(
             "LL0504",
             f"'{key}' is {str(tensor.dtype).removeprefix('torch.')}",
+            [(key, spec)],
             expected=f"{_WANTED[spec.dtype]}, for {spec.type}",
             found=str(tensor.dtype).removeprefix("torch."),
             hint=_dtype_hint(spec, key, tensor),
@@ -168,9 +247,10 @@ def _lengths(spec: InputSpec, key: str, tensor: Tensor) -> list[tuple[Dim, tuple
     fixed = sum(not dim.rest for dim in spec.dims)
     has_rest = fixed < len(spec.dims)
     if tensor.dim() < fixed or (tensor.dim() > fixed and not has_rest):
-        raise error(
+        raise _error(
             "LL0503",
             f"'{key}' has {tensor.dim()} dimensions",
+            [(key, spec)],
             expected=f"{fixed}{' or more' if has_rest else ''}, for {spec.type}",
             found=str(tuple(tensor.shape)),
             hint=_rank_hint(spec, key, tensor, fixed),
@@ -182,9 +262,10 @@ def _lengths(spec: InputSpec, key: str, tensor: Tensor) -> list[tuple[Dim, tuple
         lengths = tuple(tensor.shape[place : place + width])
         place += width
         if dim.size is not None and lengths != (dim.size,):
-            raise error(
+            raise _error(
                 "LL0503",
                 f"axis '{dim.name}' of '{key}' has {lengths[0]} elements",
+                [(key, spec)],
                 expected=f"{dim.size}, for {spec.type}",
                 found=str(tuple(tensor.shape)),
                 hint=f"{key}.expand(-1, 3, -1, -1) makes a grey image one of three channels"
@@ -225,9 +306,11 @@ def _disagree(
         if len(shapes[longer]) == len(shapes[shorter]) + 1 and shapes[longer][-1] == 1:
             hint = f"{longer}.squeeze(-1), if its last dimension is not meant"
     name = "the dimensions '...'" if dim.rest else f"axis '{dim.name}'"
-    return error(
+    specs = dict(zip(keys, inputs, strict=True))
+    return _error(
         "LL0503",
         f"{name} of '{first}' and '{key}' differ: {_text(known[0])} and {_text(lengths)}",
+        [(first, specs[first]), (key, spec)],
         expected=f"{first}: {types[first]} and {key}: {spec.type} to agree",
         found=f"{first} {shapes[first]}, {key} {shapes[key]}",
         hint=hint,
@@ -249,6 +332,9 @@ def check_values(inputs: Sequence[InputSpec], keys: Sequence[str], tensors: Sequ
     for spec, key, tensor in zip(inputs, keys, tensors, strict=True):
         if tensor.numel() == 0 or tensor.is_meta:
             continue
+        for axis in spec.indexed:
+            if axis in extents:
+                _check_places(spec, key, tensor, axis, extents[axis])
         classes = extents.get(spec.bound or "", spec.classes)
         if classes is not None:
             _check_labels(spec, key, tensor, classes)
@@ -267,21 +353,37 @@ def _check_labels(spec: InputSpec, key: str, tensor: Tensor, classes: int) -> No
         wrong &= tensor != value
     if bool(wrong.any()):
         bad = tensor[wrong].flatten()[0].item()
-        raise error(
+        raise _error(
             "LL0505",
             f"'{key}' holds the label {bad}",
+            [(key, spec)],
             expected=f"0 to {classes - 1}: axis '{spec.bound}' has {classes} elements",
             found=str(bad),
             hint=f"leave such rows out: ignore={bad}" if bad < 0 or bad == 255 else "do the labels start at 1?",
         )
 
 
+def _check_places(spec: InputSpec, key: str, tensor: Tensor, axis: str, count: int) -> None:
+    wrong = (tensor < 0) | (tensor >= count)
+    if bool(wrong.any()):
+        bad = tensor[wrong].flatten()[0].item()
+        raise _error(
+            "LL0505",
+            f"'{key}' points at place {bad} of axis '{axis}'",
+            [(key, spec)],
+            expected=f"0 to {count - 1}: axis '{axis}' has {count} elements",
+            found=str(bad),
+            hint="places are counted from 0" if bad == count else "an index says a row of the tensor that it indexes",
+        )
+
+
 def _check_between(key: str, tensor: Tensor, low: float, high: float, slack: float, spec: InputSpec, hint: str) -> None:
     smallest, largest = (float(x) for x in torch.aminmax(tensor.detach()))
     if smallest < low - slack or largest > high + slack:
-        raise error(
+        raise _error(
             "LL0508",
             f"'{key}' reaches from {smallest:.4g} to {largest:.4g}",
+            [(key, spec)],
             expected=f"values in {low:g}..{high:g}, for {spec.type}",
             found=f"{smallest:.4g}..{largest:.4g}",
             hint=hint,
@@ -299,25 +401,34 @@ def _check_unit(spec: InputSpec, key: str, tensor: Tensor) -> None:
     lengths = tensor.detach().double().square().sum(-1).sqrt()
     off = (lengths - 1).abs().max()
     if float(off) > 0.01:
-        raise error(
+        raise _error(
             "LL0508",
             f"rows of '{key}' are not normalised",
+            [(key, spec)],
             expected=f"length 1, for {spec.type}",
             found=f"length up to {float(off):.3g} away from 1",
             hint=f"torch.nn.functional.normalize({key}, dim=-1)",
         )
 
 
-def check_finite(inputs: Mapping[str, Tensor], total: Tensor, terms: Mapping[str, Any]) -> None:
+def check_finite(
+    inputs: Sequence[InputSpec],
+    keys: Sequence[str],
+    tensors: Sequence[Tensor],
+    total: Tensor,
+    terms: Mapping[str, Any],
+    places: Mapping[str, Span],
+) -> None:
     """Name the first input that is not finite, else the first term."""
     if bool(torch.isfinite(total).all()):
         return
-    for name, tensor in inputs.items():
+    for spec, name, tensor in zip(inputs, keys, tensors, strict=True):
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             count = int((~torch.isfinite(tensor)).sum())
-            raise error(
+            raise _error(
                 "LL0506",
                 f"the input '{name}' is not finite",
+                [(name, spec)],
                 expected="no nan and no inf",
                 found=f"{count} of {tensor.numel()} elements",
                 hint="look at what made it: the learning rate, a division, a log of 0",
@@ -327,6 +438,7 @@ def check_finite(inputs: Mapping[str, Tensor], total: Tensor, terms: Mapping[str
             raise error(
                 "LL0506",
                 f"the term '{name}' is not finite, though all inputs are",
+                places.get(name),
                 expected="a finite value",
                 found=str(term.value.sum().item()),
                 hint="are its inputs extreme, or a filter empty?",

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from losslang.diagnostics import LosslangError
 from losslang.runtime import checks
-from losslang.runtime.checks import InputSpec
-from losslang.runtime.minimum import NoMinimumError
+from losslang.runtime.checks import GraphError, InputSpec
 from losslang.runtime.state import Clock, Extents, Needs, Stored, current, drawn, generator
+from losslang.source import Span
 
 Program: TypeAlias = Callable[..., "tuple[Tensor, ...]"]
 """Inputs, learned slots and what else is needed, to total, values, weights, shares and what is to be stored."""
@@ -187,6 +188,7 @@ class Objective(nn.Module):
         slots: the learned values.
         needs: what is stored from call to call, which clocks are read, what is drawn.
         factory: makes the function for given ranks, working precision and device.
+        places: term -> where it stands in the text.
         bind: input name -> the name it has in a batch.
         validate: check values (labels, ranges) at the first call, shapes at the first of every new shape.
         check_finite: at every call, report the first input or term that is not finite (waits for the device).
@@ -205,6 +207,7 @@ class Objective(nn.Module):
         factory: Factory,
         *,
         needs: Needs = NOTHING,
+        places: Mapping[str, Span] | None = None,
         bind: Mapping[str, str] | None = None,
         validate: bool = True,
         check_finite: bool = False,
@@ -214,6 +217,7 @@ class Objective(nn.Module):
         self.text = text
         self.signature = signature
         self.term_names = tuple(terms)
+        self.places = dict(places or {})
         self.bind = dict(bind or {})
         self.validate = validate
         self.check_finite = check_finite
@@ -249,8 +253,8 @@ class Objective(nn.Module):
             given = (*inputs, *self._slot_values(inputs[0]), *self._needed(inputs, dtype))
             try:
                 total, values, weights, shares, *stored = program(*given)
-            except NoMinimumError as problem:
-                raise checks.no_minimum(problem) from None
+            except GraphError as problem:
+                raise self._failure(problem, inputs) from problem.__cause__
         if self.training:
             self._commit(stored)
         if values.dim() > 1 or len(self.term_names) != values.shape[0]:
@@ -258,8 +262,12 @@ class Objective(nn.Module):
         else:
             out = Output(total, Terms(self.term_names, values, weights, shares))
         if self.check_finite:
-            checks.check_finite(dict(zip(self._keys, inputs, strict=True)), out.total, out.terms)
+            checks.check_finite(self.signature.inputs, self._keys, inputs, out.total, out.terms, self.places)
         return out
+
+    def _failure(self, problem: GraphError, inputs: Sequence[Tensor]) -> LosslangError:
+        shapes = [tuple(x.shape) for x in inputs]
+        return checks.failed(problem, self.signature.inputs, self._keys, shapes, self.places.get(problem.term))
 
     def _gather(self, batch: Mapping[str, Tensor] | None, tensors: dict[str, Tensor]) -> list[Tensor]:
         given = tensors if batch is None else {**batch, **tensors} if tensors else batch

@@ -152,7 +152,7 @@ def planned(text: Program) -> tuple[Frame, Plan]:
 def _elaborate(text: Program) -> ir.Objective:
     frame, plan = planned(text)
     found = _inputs(text, frame, plan)
-    objective = _settled(found, frame, lambda inputs, session: _objective(text, frame, plan, inputs, session))
+    objective = _settled(found, frame, partial(_objective, text, frame, plan, found))
     if not objective.inputs:
         raise error(
             "LL0401",
@@ -166,7 +166,7 @@ def _elaborate(text: Program) -> ir.Objective:
     unused = {name for name, node in inputs.items() if node not in used}
     # axes are numbered as the inputs come: an input that nothing uses may not count
     again = Session(evaluate, frame.sort, marking=frame.marks)
-    return _objective(text, frame, plan, found.resolve(unused), again) if unused else objective
+    return _objective(text, frame, plan, found, found.resolve(unused), again) if unused else objective
 
 
 def unmarked(objective: ir.Objective) -> ir.Objective:
@@ -198,7 +198,9 @@ def _settled(found: Inputs, frame: Frame, run: Callable[[dict[str, ir.Input], Se
         found.fix(session.extents)
 
 
-def _objective(text: Program, frame: Frame, plan: Plan, inputs: dict[str, ir.Input], session: Session) -> ir.Objective:
+def _objective(
+    text: Program, frame: Frame, plan: Plan, found: Inputs, inputs: dict[str, ir.Input], session: Session
+) -> ir.Objective:
     bindings = {binding.name: binding for binding in text.bindings}
     root = _root(frame, inputs, session)
     objective = memory.settled(root, bindings, lambda: _weighed(text, frame, plan, root))
@@ -208,7 +210,7 @@ def _objective(text: Program, frame: Frame, plan: Plan, inputs: dict[str, ir.Inp
     used = {*ir.topological(objective.roots()), *(inputs[name] for name in frame.declared if name in inputs)}
     used |= _measures(inputs.values(), used, objective.updates)
     ordered = tuple(node for node in inputs.values() if node in used)
-    return replace(objective, inputs=ordered)
+    return replace(objective, inputs=ordered, origin=_origin(text, plan, found, objective, session))
 
 
 def _weighed(text: Program, frame: Frame, plan: Plan, scope: Scope) -> ir.Objective:
@@ -227,6 +229,24 @@ def _weighed(text: Program, frame: Frame, plan: Plan, scope: Scope) -> ir.Object
     objective = _auto_weights(objective, plan, scope.session)
     explicit.check_total(objective, plan)
     return objective
+
+
+def _origin(text: Program, plan: Plan, found: Inputs, objective: ir.Objective, session: Session) -> ir.Origin:
+    """Where the text says what an objective is made of; what a default brings in stands where its term does."""
+    terms = {part.name: part.span for part in plan.parts}
+    networks = {**session.networks}
+    for term in objective.terms:
+        for node in ir.topological([term.value]) if session.networks else ():
+            if isinstance(node, ir.Net | ir.Heads) and networks.get(str(node.spec)) is None:
+                networks[str(node.spec)] = terms[term.name]
+    header = {node.name: node.span for node in (*text.parameters, *text.bindings)}
+    asked = {key: span for key, span in session.places.items() if not span.source.library}
+    return ir.Origin(
+        terms,
+        {name: one.span for name, one in found.found.items()},
+        {**header, **asked},
+        {name: place for name, place in networks.items() if place is not None},
+    )
 
 
 def _measures(inputs: Iterable[ir.Input], used: Set[ir.Node], updates: Iterable[ir.Update]) -> set[ir.Node]:

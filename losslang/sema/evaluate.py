@@ -114,7 +114,7 @@ def _name(node: ast.Name, scope: Scope) -> Value:
     if name in CLOCKS:
         return memory.time(name)
     if name in TAPS or name in ALIASES:
-        return networks.network(name, (), node.span)
+        return _network(name, (), node.span, scope)
     item = defined(name, scope)
     if isinstance(item, Function) and scope.implicit is not None:
         return calls.call_value(item, (), scope, node.span)
@@ -141,6 +141,14 @@ def defined(name: str, scope: Scope) -> Value | None:
         value = evaluate(item.value, Scope(scope.environment.home(item), scope.session, scope.path))
         known[id(item)] = retitled(value, name) if isinstance(value, Function) else value
     return known[id(item)]
+
+
+def _network(name: str, arguments: Sequence[ast.Argument], span: Span, scope: Scope) -> Network:
+    """A network; the objective's own text says where it stands."""
+    net = networks.network(name, arguments, span)
+    known = scope.session.networks
+    known[str(net.spec)] = known.get(str(net.spec)) or (None if span.source.library else span)
+    return net
 
 
 def _unknown(node: ast.Name, scope: Scope) -> LosslangError:
@@ -288,7 +296,7 @@ def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
     if name in scope.values and not _is_builtin_beside(name, scope):
         return _apply(scope.values[name], node, scope)
     if name in TAPS or name in ALIASES:
-        return networks.network(name, node.arguments, node.span)
+        return _network(name, node.arguments, node.span, scope)
     if name in chance.WORDS and scope.implicit is None and not node.arguments:
         raise chance.no_place(node)
     function = defined(name, scope)

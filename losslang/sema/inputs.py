@@ -319,7 +319,8 @@ class Inputs:
                 raise self._conflict(name, known, wanted, span) from None
         merged = replace(known.wanted, row=known.wanted.row if known.wanted.row is not None else wanted.row)
         if kind is not None and name not in self.fixed:
-            merged = replace(merged, kind=kind)
+            named = known.wanted if kind == known.wanted.kind else wanted  # who says what kind it is
+            merged = replace(merged, kind=kind, loss=named.loss, parameter=named.parameter)
         if merged.bound is None and wanted.kind.name == "label":
             merged = replace(merged, bound=wanted.bound)
         elif merged.bound is not None and wanted.bound is not None:
@@ -585,12 +586,16 @@ def _unshared(first: Row, second: Row) -> tuple[Row, Row]:
 
 
 def _overlap(a: Row, b: Row) -> None:
-    """``[..., x]`` against ``[y, ...]``: both are ``[y, ..., x]``."""
+    """``[..., x]`` against ``[y, ...]``: both are ``[y, ..., x]``, unless x begins with an axis of y's own name."""
     middle = Rest()
     first, last = a[0], b[-1]
     assert isinstance(first, Rest) and isinstance(last, Rest)
-    first.row = [*b[:-1], middle]
-    last.row = [middle, *a[1:]]
+    if len(a) >= len(b) and _name(a[1]) == _name(b[0]):
+        first.row = []
+        unify(a[1:], b)
+    else:
+        first.row = [*b[:-1], middle]
+        last.row = [middle, *a[1:]]
 
 
 def _name(element: Var | Rest) -> str:

@@ -67,6 +67,8 @@ class Session:
     keys: dict[str, None] = field(default_factory=dict[str, None])
     aliases: dict[int, Value] = field(default_factory=dict[int, Value])
     """What aliases are as values, by the identity of their tree."""
+    networks: dict[str, Span | None] = field(default_factory=dict[str, "Span | None"])
+    """Where the text names each network; None where a default does."""
     marking: bool = False
     """Whether values that get a name are marked: something is differentiated by one of them."""
     calls: int = 0

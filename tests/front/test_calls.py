@@ -149,3 +149,10 @@ def test_an_input_that_only_measures_an_axis_is_one() -> None:
     text = "loss counted(x: real[i, d], y: real[i]) -> [i]: y*size(d)\n\nobjective main: counted"
     assert [node.name for node in losslang.check(text).inputs] == ["x", "y"]
     assert total(text, x=X, y=torch.ones(2)) == 3
+
+
+@pytest.mark.parametrize("text", ["l1(x, y) + 0.1*(1 - ssim(x, y))", "(1 - ssim(x, y)) + l1(x, y)"])
+def test_a_function_that_names_the_axis_of_a_loss_means_it(text: str) -> None:
+    """Not a batch of batches of images, which ``[b, ...]`` and ``[..., b, c, h, w]`` could be too."""
+    assert losslang.check(text).inputs[0].type_text == "image[b, c, h, w] in 0..1"
+    assert losslang.check("l1(x, y) + mse(unit(x), y)").inputs[0].type_text == "real[b, ..., d]"
