@@ -31,7 +31,7 @@ from losslang.sema.unit import Unit, unit_of
 from losslang.sema.values import Function, Static, Tensor, Value, describe
 from losslang.source import Source, Span
 from losslang.syntax import ast
-from losslang.types import Axes
+from losslang.types import Axes, Axis
 
 
 @dataclass(frozen=True)
@@ -209,6 +209,7 @@ def _objective(
     memory.check_sizes(objective, inputs.values(), session)
     used = {*ir.topological(objective.roots()), *(inputs[name] for name in frame.declared if name in inputs)}
     used |= _measures(inputs.values(), used, objective.updates)
+    _check_extents(plan, objective, {axis.root for node in used if isinstance(node, ir.Input) for axis in node.dims})
     ordered = tuple(node for node in inputs.values() if node in used)
     return replace(objective, inputs=ordered, origin=_origin(text, plan, found, objective, session))
 
@@ -262,6 +263,24 @@ def _measures(inputs: Iterable[ir.Input], used: Set[ir.Node], updates: Iterable[
             found.add(node)
             wanted -= axes
     return found
+
+
+def _check_extents(plan: Plan, objective: ir.Objective, known: Set[Axis]) -> None:
+    """An axis that only labels index has the extent that the call gives it."""
+    for part, term in zip(plan.parts, objective.terms, strict=True):
+        shaped = [
+            axis.root for node in ir.topological([term.value, term.weight]) for axes in _shape(node) for axis in axes
+        ]
+        missing = next((a for a in shaped if a.size is None and a.index is not None and a not in known), None)
+        if missing is not None:
+            raise error(
+                "LL0306",
+                f"nothing says how long the axis '{missing}' of '{term.name}' is",
+                part.span,
+                expected="a tensor that has the axis, or an extent that the call gives",
+                found="labels that index it, and no tensor along it",
+                hint=f"give it where the loss is used: {missing}=10",
+            )
 
 
 def _shape(node: ir.Node) -> Iterator[Axes]:

@@ -281,6 +281,24 @@ def _vicreg(p: Params, x: Inputs) -> str:
     return call("vicreg", z1="z1", z2="z2", **weights, eps=p["eps"])
 
 
+@rule("contrastive", "w_mse")
+def _w_mse(p: Params, x: Inputs) -> str:
+    forbid(p, w_iter=1, w_size="batch")
+    return call("w_mse", z1="z1", z2="z2", eps=p["w_eps"], normalise=p["norm"])
+
+
+@rule("contrastive", "coding_rate")
+def _coding_rate(p: Params, x: Inputs) -> str:
+    p.note("gam1", "gam2", "num_classes")
+    return "0 + " + call("coding_rate", z="X", eps=p["eps"] ** 0.5, tiny=0)
+
+
+@rule("contrastive", "coding_rate_tokens")
+def _coding_rate_tokens(p: Params, x: Inputs) -> str:
+    rate = call("coding_rate", z="unit(X)", eps=p["eps"] ** 0.5, tiny=0)
+    return objective("X: embed[b, h, i, d]", f"0 + mean[b](sum[h]({rate}))")
+
+
 @rule("contrastive", "koleo")
 def _koleo(p: Params, x: Inputs) -> str:
     if p["p"] != 2:

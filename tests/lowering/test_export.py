@@ -79,7 +79,8 @@ def losses() -> list[str]:
         item = entry.item
         if isinstance(item, syntax.Definition) and item.keyword == "loss":
             network = any(parameter.name == "net" for parameter in item.parameters)
-            texts.append(f"{item.name}({SQUEEZE})" if network else item.name)
+            needed = f"({SQUEEZE})" if network else "(eps=0.5)" if item.name == "w_mse" else ""
+            texts.append(item.name + needed)  # w_mse has no value for a batch that is as large as its dimensions
     return texts
 
 

@@ -25,8 +25,11 @@ from losslang.types import BOOL, REAL, Axis, Kind
 Array = NDArray[Any]
 
 NETWORKS = ("lpips", "style")
+SPELLED = {"w_mse": "w_mse(eps=0.5)"}
+"""Losses that need more than their defaults: here are fewer samples than dimensions."""
+
 LOSSES = tuple(
-    f"{entry.name}(squeeze(weights=random(seed=0)))" if entry.name in NETWORKS else entry.name
+    f"{entry.name}(squeeze(weights=random(seed=0)))" if entry.name in NETWORKS else SPELLED.get(entry.name, entry.name)
     for entry in library()
     if entry.keyword in ("loss", "alias")
 )
