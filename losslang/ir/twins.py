@@ -276,7 +276,10 @@ def _conv(run: Run) -> Array:
 
 def _conv_t(run: Run) -> Array:
     x, window = run.args if len(run.args) > 1 else (run.args[0], np.array([-1.0, 1.0]))
-    for dim in run.dims:
+    for dim, axis in zip(run.dims, run.node.into, strict=True):
+        if not x.shape[dim]:  # no window fitted
+            x = np.zeros((*x.shape[:dim], *run.extents((axis,)), *x.shape[dim + 1 :]))
+            continue
         margins = [(0, 0)] * x.ndim
         margins[dim] = (len(window) - 1, len(window) - 1)
         x = _correlate(np.pad(x, margins), window[::-1], dim)
