@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.golden import corpus, run
-from tests.golden.adapters import DIFFERS, FINITE_LIMITS, GAPS, RULES, SOURCE_ROUNDING, TIES, NotCovered, adapt
+from tests.golden.adapters import DIFFERS, FINITE_LIMITS, GAPS, RULES, SOURCE_ROUNDING, STORED, TIES, NotCovered, adapt
 from tests.golden.corpus import Case
 
 
@@ -31,6 +31,15 @@ IDS = [f"{domain}-{case['id']}" for domain, case in CASES]
 def test_case(domain: str, case: Case, backend: str) -> None:
     _, arrays = corpus.load(domain)
     run.check(domain, case, arrays, backend)
+
+
+LEAVING = [(domain, case) for domain, case in CASES if (domain, case["loss"]) in STORED and "aux" in case]
+
+
+@pytest.mark.parametrize(("domain", "case"), LEAVING, ids=[f"{domain}-{case['id']}" for domain, case in LEAVING])
+def test_what_a_call_leaves_behind(domain: str, case: Case) -> None:
+    _, arrays = corpus.load(domain)
+    run.check_stored(domain, case, arrays)
 
 
 @pytest.mark.parametrize(("domain", "name"), sorted(GAPS))

@@ -307,7 +307,17 @@ def index_into(base: Value, items: Sequence[Item], scope: Scope, span: Span) -> 
         if isinstance(item, ast.Rest):
             break
         axis, position = _position(item, x, free, scope, span)
+        if axis in positions:
+            raise error(
+                "LL0302",
+                f"axis '{scope.name_of(axis)}' is indexed twice",
+                item.span,
+                expected="one place for each axis",
+                found=f"{item.span.text}, which names the same axis as an index before it",
+                hint="an index that names its axis: x[c=i]",
+            )
         positions[axis] = position
+        free = [other for other in free if other != axis]
     return take(x, positions, scope)
 
 
@@ -317,8 +327,6 @@ def _position(item: Item, x: Tensor, free: list[Axis], scope: Scope, span: Span)
         found = [axis for axis in scope.find(item.name, x.order, item.span) if axis in x.order]
         if len(found) != 1:
             raise error("LL0204", f"this value has no axis '{item.name}'", item.span, found=describe(x))
-        if found[0] in free:
-            free.remove(found[0])
         return found[0], _place(item.value, found[0], scope)
     assert not isinstance(item, ast.Rest)
     typed = _typed(item, x, scope)
@@ -333,8 +341,7 @@ def _position(item: Item, x: Tensor, free: list[Axis], scope: Scope, span: Span)
             found=describe(x),
             hint="an index that names its axis: x[c=i]",
         )
-    axis = free.pop(0)
-    return axis, _place(item, axis, scope)
+    return free[0], _place(item, free[0], scope)
 
 
 def _typed(item: ast.Expression, x: Tensor, scope: Scope) -> tuple[Axis, Tensor] | None:

@@ -65,6 +65,33 @@ def axis_names(definition: ast.Definition) -> list[str]:
     return list(dict.fromkeys([*names, *_label_axes(definition)]))
 
 
+def open_axes(definition: ast.Definition) -> list[str]:
+    """The axes whose extents a call has to give: those of queues, tables and learned tensors that no argument has."""
+    given = [p for p in definition.parameters if p.default is None and not _may_lack(p)]
+    known = {axis.name for parameter in given for group in _groups(parameter.type) for axis in group}
+    learned = [p for p in definition.parameters if _is_learned(p.default)]
+    sized = [axis for parameter in learned for group in _groups(parameter.type) for axis in group]
+    kept = [
+        b.axes.axes for b in definition.bindings if b.axes is not None and (_is_last(b.value) or _is_learned(b.value))
+    ]
+    stored = [axis for axes in kept for axis in axes if axis.bound is None]
+    names = [axis.name for axis in sized if axis.size is None]
+    names += [name for name in (*_label_axes(definition), *(axis.name for axis in stored)) if name not in known]
+    return [name for name in dict.fromkeys(names) if name is not None and not name.startswith("...")]
+
+
+def _may_lack(parameter: ast.Parameter) -> bool:
+    return isinstance(parameter.type, ast.TensorType) and parameter.type.optional
+
+
+def _is_learned(value: ast.Expression | None) -> bool:
+    return value == ast.Name("auto") or isinstance(value, ast.Call) and value.callee == ast.Name("auto")
+
+
+def _is_last(value: ast.Expression) -> bool:
+    return isinstance(value, ast.Call) and value.callee == ast.Name("last")
+
+
 def _groups(declared: ast.Type | None) -> Iterator[tuple[ast.Axis, ...]]:
     match declared:
         case ast.TensorType(groups=groups):

@@ -89,6 +89,8 @@ def draw_case(draw: st.DrawFn, subject: Subject, mentioned: Iterable[str] = (), 
         for axis in axes_of(parameter):
             if axis.name is not None and axis.name not in extents:
                 extents[axis.name] = draw(_extent(axis, subject, parameter))
+    for name in subject.open_axes:
+        extents.setdefault(name, draw(_TABLE))
     options = {
         p.name: draw(_options(p, [pin for pin in where if pin.name == p.name]))
         for p in subject.signature.parameters
@@ -147,6 +149,9 @@ def _extent(axis: ast.Axis, subject: Subject, parameter: ast.Parameter) -> st.Se
         return st.just((4,))
     return _length(2 if axis.name in ("c", "d") else 1, 2 if subject.networks else 4)
 
+
+_TABLE = st.integers(3, 5).map(lambda n: (n,))
+"""Rows of a queue or table: at least as many as there are numbers of rows."""
 
 _RANKS = st.lists(st.integers(1, 3), max_size=2).map(tuple)
 

@@ -19,7 +19,7 @@ from losslang.ir.oracle import Oracle
 from losslang.sema.elaborate import Alone, value_of
 from losslang.sema.evaluate import CONSTANTS
 from losslang.sema.modules import Environment, Item
-from losslang.sema.resolve import sort_of
+from losslang.sema.resolve import open_axes, sort_of
 from losslang.sema.terms import names
 from losslang.syntax import ast
 from losslang.syntax.printer import number, print_expression
@@ -79,12 +79,18 @@ class Subject:
         """The parameters that take a network."""
         return [p.name for p in self.signature.parameters if sort_of(p) == "network"]
 
+    @property
+    def open_axes(self) -> list[str]:
+        """The axes whose extents a call has to give, such as that of a queue."""
+        return open_axes(self.signature)
+
     # ------------------------------------------------------------------------------------- expressions
     def call(self, case: Case) -> ast.Expression:
         """The call of the definition with a try's parameters: arrays by their names."""
         arguments = [ast.Argument(ast.Name(self.input(name)), name) for name in case.arrays]
         arguments += [ast.Argument(literal(value), name) for name, value in case.options.items()]
         arguments += [ast.Argument(_random_network(), name) for name in self.networks]
+        arguments += [ast.Argument(literal(case.extents[name][0]), name) for name in self.open_axes]
         return ast.Call(ast.Name(self.name), tuple(arguments))
 
     def input(self, parameter: str) -> str:
@@ -96,6 +102,7 @@ class Subject:
         """An expression of a decorator, with the try's numbers and arrays for the parameters it names."""
         given: dict[str, ast.Expression] = {name: literal(value) for name, value in case.options.items()}
         given |= {name: ast.Name(self.input(name)) for name in case.arrays}
+        given |= {name: literal(case.extents[name][0]) for name in self.open_axes}
 
         def change(node: ast.Node) -> ast.Node | None:
             return given.get(node.name) if isinstance(node, ast.Name) else None
@@ -182,7 +189,8 @@ class Subject:
             for name, value in case.options.items()
             if self.parameters[name].default != literal(value)
         ]
-        return f"{self.name}({', '.join([*arrays, *options])})"
+        sizes = [f"{name}={case.extents[name][0]}" for name in self.open_axes]
+        return f"{self.name}({', '.join([*arrays, *options, *sizes])})"
 
 
 def signature(item: Item, environment: Environment) -> ast.Definition:

@@ -3,7 +3,8 @@
 An adapter renames and reshapes (one-hot rows, dtype); arithmetic stands in the text. The tensors carry the
 case's own input names, so that the gradient with respect to an input of the case is the gradient of the one
 of that name. What a text needs besides (one-hot targets, masks) has a name of its own and is never
-differentiated. A case that losslang does not express raises `NotCovered`.
+differentiated. What earlier calls have stored is given under the keys of the module's buffers (``state.moco.queue``).
+A case that losslang does not express raises `NotCovered`.
 """
 
 from __future__ import annotations
@@ -114,6 +115,9 @@ TIES: dict[tuple[str, str], str] = {}
 # Cases in which a source deviates from its paper's formula in a way that nobody depends on.
 DIFFERS: dict[tuple[str, str], str] = {}
 
+# What a case says that a call leaves behind: name of the case's array -> key of the module's buffer.
+STORED: dict[tuple[str, str], dict[str, str]] = {}
+
 # Cases of covered losses with an option that the library does not have.
 GAPS: dict[tuple[str, str], str] = {
     ("image", "lpips/8"): "a map of distances instead of one number",
@@ -124,6 +128,7 @@ GAPS: dict[tuple[str, str], str] = {
     ("image", "focal_frequency/2"): "weights by the logarithm of the distance",
     ("image", "nwd/4"): "the distance without the exponential",
     ("image", "nwd/6"): "the distance without the exponential",
+    ("classification", "aldr_kl/2"): "a row of zeros, which the source divides by its mean size",
     ("contrastive", "nt_xent_memory_bank/0"): "the case keeps the bank after the call, not the one used in it",
     ("contrastive", "nt_xent_memory_bank/2"): "the case keeps the bank after the call, not the one used in it",
 }
@@ -146,7 +151,7 @@ def adapt(domain: str, case: Case, arrays: Arrays) -> tuple[str, Inputs]:
     missing = [name for name in case["grad_wrt"] if name not in words]
     if missing:
         raise NotCovered(f"the text does not depend on {missing}")
-    return text, {name: tensor for name, tensor in given.items() if name in words}
+    return text, {name: tensor for name, tensor in given.items() if name in words or name.startswith("state.")}
 
 
 # ------------------------------------------------------------------------------------------ pieces of text

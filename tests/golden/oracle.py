@@ -31,7 +31,9 @@ def evaluate(text: str, inputs: Inputs, wrt: Sequence[str], passes: bool = False
     total = objective.total if objective.total is not None else _total(objective)
     leaves = {node.name: node for node in objective.inputs}
     wanted = [leaves[name] for name in wrt if name in leaves]
-    oracle = Oracle({name: tensor.numpy() for name, tensor in inputs.items()}, **_networks(objective))
+    arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
+    state = {name.removeprefix("state."): array for name, array in arrays.items() if name.startswith("state.")}
+    oracle = Oracle(arrays, state=state, **_networks(objective))
     derivatives = gradients(total, wanted)
     value, *_ = oracle.evaluate([total, *derivatives, *wanted])
     found = {node.name: _as_given(oracle, node, g) for node, g in zip(wanted, derivatives, strict=True)}

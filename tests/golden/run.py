@@ -9,7 +9,7 @@ import numpy as np
 
 import losslang
 from tests.golden import corpus, oracle
-from tests.golden.adapters import FINITE_LIMITS, SOURCE_ROUNDING, TIES, Inputs, adapt
+from tests.golden.adapters import FINITE_LIMITS, SOURCE_ROUNDING, STORED, TIES, Inputs, adapt
 from tests.golden.corpus import Arrays, Case
 
 Array = np.ndarray[Any, Any]
@@ -19,12 +19,23 @@ Backend = Callable[[str, Inputs, list[str]], "tuple[Array, dict[str, Array]]"]
 DOMAINS = ("classification", "contrastive", "image", "generative")
 
 
+def batch(inputs: Inputs) -> Inputs:
+    """What a call takes."""
+    return {name: x.detach().clone() for name, x in inputs.items() if not name.startswith("state.")}
+
+
+def stored(inputs: Inputs) -> Inputs:
+    """What the calls before have stored, as in a state dict."""
+    return {name: x for name, x in inputs.items() if name.startswith("state.")}
+
+
 def eager(text: str, inputs: Inputs, wrt: list[str]) -> tuple[Array, dict[str, Array]]:
     """The compiled module, run without a compiler of torch's."""
-    leaves = {name: tensor.detach().clone() for name, tensor in inputs.items()}
+    objective, leaves = losslang.compile(text, backend="eager"), batch(inputs)
+    objective.load_state_dict(stored(inputs), strict=False)
     for name in wrt:
         leaves[name].requires_grad_()
-    out = losslang.compile(text, backend="eager")(leaves)
+    out = objective(leaves)
     out.total.backward()
     zero = {name: np.zeros(leaves[name].shape) for name in wrt}
     found = {name: grad.numpy() for name in wrt if (grad := leaves[name].grad) is not None}
@@ -48,6 +59,17 @@ def check(domain: str, case: Case, arrays: Arrays, backend: str) -> None:
         if (domain, case["id"]) in TIES:
             found, expected = (levelled(g, inputs[name].numpy()) for g in (found, expected))
         compare(domain, case, found, expected, name)
+
+
+def check_stored(domain: str, case: Case, arrays: Arrays) -> None:
+    """Compare what a call leaves behind."""
+    text, inputs = adapt(domain, case, arrays)
+    objective = losslang.compile(text, backend="eager")
+    objective.load_state_dict(stored(inputs), strict=False)
+    objective(batch(inputs))
+    for name, key in STORED[domain, case["loss"]].items():
+        found, expected = objective.state_dict()[f"state.{key}"].numpy(), arrays[case["aux"][name]]
+        corpus.assert_close({**case, "id": f"{case['id']} {name}"}, found.reshape(expected.shape), expected)
 
 
 def levelled(gradient: Array, x: Array) -> Array:

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 import losslang
 from losslang import batches, compiler
 from losslang.sema.modules import library
-from losslang.syntax import ast as syntax
-from tests.passes.programs import STATEFUL
+from tests.passes.programs import STATEFUL, call_of
 
 SQUEEZE = "squeeze(weights=random(seed=0))"
 WHOLE = f"0.5*lpips({SQUEEZE}) + focal(gamma=2) + infonce(tau=auto) + 0.1*l1 | uncertainty"
@@ -74,14 +73,7 @@ def batch_of(objective: Any, dtype: torch.dtype, rest: tuple[int, ...] = ()) -> 
 
 def losses() -> list[str]:
     """A text for each loss of the library."""
-    texts: list[str] = []
-    for entry in library():
-        item = entry.item
-        if isinstance(item, syntax.Definition) and item.keyword == "loss":
-            network = any(parameter.name == "net" for parameter in item.parameters)
-            needed = f"({SQUEEZE})" if network else "(eps=0.5)" if item.name == "w_mse" else ""
-            texts.append(item.name + needed)  # w_mse has no value for a batch that is as large as its dimensions
-    return texts
+    return [call_of(entry) for entry in library() if entry.keyword == "loss"]
 
 
 @pytest.mark.parametrize("text", losses())

@@ -18,29 +18,37 @@ from losslang.ir.netspec import TAPS, NetSpec
 from losslang.ir.nodes import Node, Objective
 from losslang.ir.oracle import Oracle
 from losslang.sema.elaborate import elaborate
-from losslang.sema.modules import library
+from losslang.sema.modules import Entry, library
+from losslang.sema.resolve import open_axes
 from losslang.source import Source
+from losslang.syntax import ast
 from losslang.types import BOOL, REAL, Axis, Kind
 
 Array = NDArray[Any]
 
 NETWORKS = ("lpips", "style")
-SPELLED = {"w_mse": "w_mse(eps=0.5)"}
-"""Losses that need more than their defaults: here are fewer samples than dimensions."""
+SPELLED = {"w_mse": ("eps=0.5",), "mochi": ("hard=3",)}
+"""What losses need besides their defaults: here are fewer samples than dimensions, and short queues."""
 
-LOSSES = tuple(
-    f"{entry.name}(squeeze(weights=random(seed=0)))" if entry.name in NETWORKS else SPELLED.get(entry.name, entry.name)
-    for entry in library()
-    if entry.keyword in ("loss", "alias")
-)
+
+def call_of(entry: Entry) -> str:
+    """A call of a loss that brings what has no default: a network, the extents of tables."""
+    sizes = open_axes(entry.item) if isinstance(entry.item, ast.Definition) else []
+    given = [f"{name}=7" for name in sizes]
+    given += ["squeeze(weights=random(seed=0))"] if entry.name in NETWORKS else []
+    given += SPELLED.get(entry.name, ())
+    return f"{entry.name}({', '.join(given)})" if given else entry.name
+
+
+LOSSES = tuple(call_of(entry) for entry in library() if entry.keyword in ("loss", "alias"))
 
 STATEFUL = (
     """
-loss moco(q, k: unit[i, d]) -> [i]:
+loss contrast(q, k: unit[i, d]) -> [i]:
     old[n, d] = last(queue, 0)
     queue = push(old, k)
     softplus(logsumexp[n](dot(q[i], old[n])) - dot(q, k))
-objective main: moco(n=5) + l1(queue, q)
+objective main: contrast(n=5) + l1(queue, q)
 """,
     """
 loss table(x: real[i, c], ids: int[i], samples: int) -> [i]:

@@ -30,11 +30,11 @@ objective main: drift
 """
 
 MOCO = """
-loss moco(q, k: unit[i, d], tau: real > 0 = 0.5) -> [i]:
+loss contrast(q, k: unit[i, d], tau: real > 0 = 0.5) -> [i]:
     old[n, d] = last(queue, 0)
     queue = push(old, k)
     softplus(logsumexp[n](dot(q[i], old[n])/tau) - dot(q, stop(k))/tau)
-objective main: moco(n=6)
+objective main: contrast(n=6)
 """
 
 TABLE = """
@@ -257,14 +257,14 @@ def test_a_queue_holds_the_newest_rows_first() -> None:
         wanted = torch.nn.functional.softplus(logits.logsumexp(-1) - positive).mean()
         torch.testing.assert_close(objective(rows).total, wanted)
         pushed = torch.cat([rows["k"], pushed])[:6]
-        torch.testing.assert_close(objective.state_dict()["state.moco.queue"], pushed)
+        torch.testing.assert_close(objective.state_dict()["state.contrast.queue"], pushed)
 
 
 def test_a_batch_larger_than_the_queue_fills_it_with_its_first_rows() -> None:
     objective = eager(MOCO.replace("n=6", "n=2"))
     rows = batch("queue", 0)
     objective(rows)
-    assert torch.equal(objective.state_dict()["state.moco.queue"], rows["k"][:2])
+    assert torch.equal(objective.state_dict()["state.contrast.queue"], rows["k"][:2])
 
 
 def test_a_queue_takes_one_row() -> None:
@@ -492,7 +492,7 @@ def test_everything_runs_on_the_meta_device() -> None:
     objective = eager(MOCO)
     rows = {key: value.to("meta") for key, value in batch("queue", 0).items()}
     assert objective(rows).total.is_meta
-    assert objective.state_dict()["state.moco.queue"].is_meta
+    assert objective.state_dict()["state.contrast.queue"].is_meta
 
 
 def test_it_stands_inside_a_users_own_compiled_step() -> None:
@@ -503,7 +503,9 @@ def test_it_stands_inside_a_users_own_compiled_step() -> None:
     for k in range(1, 4):
         torch.testing.assert_close(step(batch("queue", k)), whole(batch("queue", k)).total)
     assert objective.step == 4
-    torch.testing.assert_close(objective.state_dict()["state.moco.queue"], whole.state_dict()["state.moco.queue"])
+    torch.testing.assert_close(
+        objective.state_dict()["state.contrast.queue"], whole.state_dict()["state.contrast.queue"]
+    )
 
 
 def test_precision_may_change() -> None:
