@@ -164,7 +164,8 @@ def _value(value: object, before: str, name: str | None) -> ast.Expression:
     """A Python value as an expression; a string is one already."""
     if isinstance(value, Term):
         return value.tree
-    text = text_of(value)
+    given: object = value
+    text = None if given is None else text_of(given)
     if text is None:
         raise _wrong(
             f"'{name or before.rstrip('(')}' is given what no text says",
@@ -184,7 +185,7 @@ def _value(value: object, before: str, name: str | None) -> ast.Expression:
 def _operand(value: Operand, what: str, example: str) -> ast.Expression:
     if isinstance(value, Term):
         return value.tree
-    text = None if value is None else text_of(value)
+    text = text_of(value)
     if text is None or (isinstance(value, str) and what == "a term"):
         hint = f'losslang.term("{value}")' if isinstance(value, str) and QUALIFIED.fullmatch(value) else None
         raise _wrong(f"this is no {what.removeprefix('a ')}", value, f"{what}, as in {example}", hint)

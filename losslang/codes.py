@@ -157,6 +157,10 @@ batch have one size, or store what is reduced over the batch.""",
 Torch refuses an operation of the graph. The message names the term that it belongs to, what it was given,
 and what torch says; the exception that torch raised is the cause of this one. Most often an axis is
 shorter than a window of the loss, or an image is too small for a network.""",
+    "LL0513": """\
+A model that the caller passes gave something else than the type in the objective's header says: a result of another
+shape, no tensor, or one that autograd cannot go back from where the objective differentiates it. A model under
+stop(...), or whose parameters are spoken of, has to be an nn.Module: what a function closes over is not known.""",
     # networks
     "LL0601": """\
 No feature network has this name. Known are vgg16 (vgg), alexnet (alex) and squeezenet1_1 (squeeze).""",

@@ -320,7 +320,7 @@ def network_specs(objective: ir.Objective) -> list[NetSpec]:
 # ------------------------------------------------------------------------------------------ signature
 def signature(objective: ir.Objective) -> Signature:
     """The inputs of an objective."""
-    from losslang.runtime.checks import Dim, InputSpec
+    from losslang.runtime.checks import Dim, InputSpec, ModelSpec
     from losslang.runtime.module import Signature
 
     ignored, indexed, users = _ignored(objective), _indexed(objective), _users(objective)
@@ -344,7 +344,8 @@ def signature(objective: ir.Objective) -> Signature:
             tuple(users.get(node, ())),
         )
 
-    return Signature(tuple(spec(node) for node in objective.inputs))
+    models = tuple(ModelSpec(model.name, model.type_text) for model in objective.models)
+    return Signature(tuple(spec(node) for node in objective.inputs), models)
 
 
 def _ignored(objective: ir.Objective) -> dict[Node, dict[int, None]]:
@@ -492,6 +493,7 @@ def artifact(
         digest=digest(planned),
         version=losslang.__version__,
         inputs=module.signature.inputs,
+        models=module.signature.models,
         bind=module.bind,
         ranks={
             node.name: sum(ranks.get(axis, 1) for axis in node.dims)

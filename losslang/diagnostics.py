@@ -62,6 +62,7 @@ CODES: dict[str, str] = {
     "LL0510": "a minimum was not found",
     "LL0511": "what is stored has another shape",
     "LL0512": "an operation failed",
+    "LL0513": "a model does not do what its type says",
     # networks
     "LL0601": "unknown network",
     "LL0602": "weights not found",

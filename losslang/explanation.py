@@ -245,6 +245,7 @@ def explain_objective(planned: Objective, plain: Objective) -> str:
             _section("Terms", [f"{term.name} (weight {_weight(term)})" for term in plain.terms]),
             _section("Balancers", [f"{b.name} over {', '.join(b.terms)}" for b in plain.balancers]),
             _section("Inputs", inputs),
+            _section("Models", [f"{model.name}: {model.type_text}" for model in planned.models]),
             _section("Learned", [_slot(slot) for slot in plain.slots()]),
             _section("After all passes", print_objective(planned).rstrip("\n").split("\n")),
         )

@@ -58,9 +58,10 @@ LAYERS = {
     "builder": Layer(FRONT | {"sema"}),
     "config": Layer(FRONT | {"sema"}, frozenset({"yaml"})),
     # R: a saved objective loads without lark; of losslang only the errors that it raises
-    "runtime": Layer({"source", "diagnostics", "runtime.minimum"}, torch="yes"),
+    "runtime": Layer({"source", "diagnostics", "runtime.minimum", "runtime.models"}, torch="yes"),
     "runtime.nets": Layer(set(), torch="yes"),
     "runtime.minimum": Layer(set(), torch="yes"),
+    "runtime.models": Layer(set(), torch="yes"),
     # 4, 5
     "lowering": Layer({"ir", "types", "diagnostics", "runtime"}, torch="yes"),
     "backends": Layer({"diagnostics", "runtime"}, torch="yes"),

@@ -22,8 +22,8 @@ from torch import fx
 
 from losslang.backends import python
 from losslang.backends.python import identifier
-from losslang.runtime import functional, nets, state
-from losslang.runtime.checks import Dim, InputSpec
+from losslang.runtime import functional, minimum, models, nets, state
+from losslang.runtime.checks import Dim, InputSpec, ModelSpec
 from losslang.runtime.module import SlotSpec
 from losslang.runtime.state import Needs, StateSpec
 
@@ -39,6 +39,7 @@ class Artifact:
     """A hash of the canonical IR: equal for equal objectives, however they are written."""
     version: str
     inputs: tuple[InputSpec, ...]
+    models: tuple[ModelSpec, ...]
     bind: dict[str, str]
     ranks: dict[str, int]
     """Fixed numbers of dimensions, by input; for any other input every number will do."""
@@ -80,6 +81,10 @@ class Artifact:
                     "dims": self.ranks.get(spec.name),
                 }
                 for spec in self.inputs
+            ],
+            "models": [
+                {"name": self.bind.get(spec.name, spec.name), "input": spec.name, "type": spec.type}
+                for spec in self.models
             ],
             "terms": list(self.terms),
             "parameters": {f"terms.{spec.key}": self._parameter(spec) for spec in self.slots},
@@ -125,6 +130,7 @@ _RESERVED = frozenset(
         "gathered",
         "check",
         "merged",
+        "callees",
         "move",
         "root",
         "Stored",
@@ -132,7 +138,7 @@ _RESERVED = frozenset(
         "kept",
         "Any",
     ]
-) | {name for name in vars(functional) if _helper(name) is not None}
+) | {name for module in (functional, minimum, models) for name in vars(module) if not name.startswith("__")}
 
 
 class _File:
@@ -140,9 +146,11 @@ class _File:
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
-        self.keys = {spec.name: artifact.bind.get(spec.name, spec.name) for spec in artifact.inputs}
+        given = (*artifact.inputs, *artifact.models)
+        self.keys = {spec.name: artifact.bind.get(spec.name, spec.name) for spec in given}
         self.locals = self._locals()
         self.kept = self._kept()
+        self.models = {spec.name: self.locals[spec.name] for spec in artifact.models}
         self.body = python.write(artifact.graph, self._names(), artifact.dtype)
         self.problems = [python.write_function(graph, name, _RESERVED) for name, graph in artifact.problems.items()]
         for problem in self.problems:
@@ -150,7 +158,7 @@ class _File:
             self.body.modules |= problem.modules
 
     def _locals(self) -> dict[str, str]:
-        """A Python name for each input: that of the batch, where it is one."""
+        """A Python name for each input and model: that of the batch, where it is one."""
         taken: set[str] = set()
         found: dict[str, str] = {}
         for name, key in self.keys.items():
@@ -188,6 +196,7 @@ class _File:
         held = [sys.modules[f"losslang.runtime.{name}"] for name in sorted(self.body.modules)]
         helpers += [_without_imports(inspect.getsource(module)) for module in held]
         fixed = _RUNTIME + (_MERGING if self._merges() else "") + (_MOVING if networks else "")
+        fixed += _CALLEES if self.models else ""
         fixed += _ROOT if "root" in self.body.helpers else ""
         fixed += _KEPT if self.artifact.needs.states else ""
         classes = [state.Stored] if self.artifact.needs.states else []
@@ -274,12 +283,21 @@ class _File:
             commit=self._commit(),
             stored=", *stored" if self.artifact.needs.states else "",
             results=self._results(),
-            parameters=_parameters(self.locals.values()),
+            models=self._model_table(),
+            callees="        models, tensors = callees(self.MODELS, batch, tensors)\n" if self.models else "",
+            passed=", *models" if self.models else "",
+            parameters=_parameters((self.locals[s.name] for s in self.artifact.inputs), self.models.values()),
             body=textwrap.indent(
                 "\n".join([*self._entry(), *self.body.lines]), " " * 8, lambda line: bool(line.strip())
             ),
             problems="".join("\n" + textwrap.indent("\n".join(p.lines), " " * 4) + "\n" for p in self.problems),
         )
+
+    def _model_table(self) -> str:
+        rows = "".join(
+            f'        "{self.keys[spec.name]}": ("{spec.name}", "{spec.type}"),\n' for spec in self.artifact.models
+        )
+        return f"    MODELS = {{\n{rows}    }}\n" if rows else ""
 
     def _entry(self) -> list[str]:
         """What comes before the statements of the graph."""
@@ -436,8 +454,9 @@ def _tuple(names: Sequence[str]) -> str:
     return f"({inside})" if len(inside) < 90 else _lines(inside, 4)
 
 
-def _parameters(names: Iterable[str]) -> str:
-    inside = ", ".join(["self", "dtype: torch.dtype", *(f"{name}: Tensor" for name in names)])
+def _parameters(tensors: Iterable[str], models: Iterable[str] = ()) -> str:
+    named = [*(f"{name}: Tensor" for name in tensors), *(f"{name}: Callee" for name in models)]
+    inside = ", ".join(["self", "dtype: torch.dtype", *named])
     if len(inside) < 70:
         return inside
     lines = textwrap.wrap(inside, 96, break_long_words=False, initial_indent=" " * 8, subsequent_indent=" " * 8)
@@ -513,18 +532,18 @@ class Objective(nn.Module):
     INPUTS = {{
 {table}    }}
     TERMS = {terms}
-
+{models}
     def __init__(self) -> None:
         super().__init__()
         self.terms = Slots()
 {slots}{kept}{networks}
     def forward(self, batch: Mapping[str, Tensor] | None = None, /, **tensors: Tensor) -> Output:
         """Total and terms of a batch, given as a mapping or by keyword."""
-        inputs = gathered(self.INPUTS, batch, tensors)
+{callees}        inputs = gathered(self.INPUTS, batch, tensors)
         check(self.INPUTS, inputs)
         dtype = torch.float64 if any(x.dtype == torch.float64 for x in inputs.values()) else torch.float32
         with torch.autocast(next(iter(inputs.values())).device.type, enabled=False):
-            total, values, weights, shares{stored} = self.compute(dtype, *inputs.values())
+            total, values, weights, shares{stored} = self.compute(dtype, *inputs.values(){passed})
 {commit}{results}
     def compute({parameters}) -> tuple[Tensor, ...]:
         """The total, then of each term the value, the weight and the share."""
@@ -633,6 +652,22 @@ _ROOT = '''
 def root(x: Tensor) -> Tensor:
     """The square root; its gradient at 0 is 0."""
     return torch.where(x != 0.0, torch.sqrt(torch.where(x == 0.0, 1.0, x)), 0.0)
+'''
+
+_CALLEES = '''
+
+def callees(
+    wanted: Mapping[str, tuple[str, str]], batch: Mapping[str, Any] | None, given: Mapping[str, Any]
+) -> tuple[list[Callee], dict[str, Any]]:
+    """The models of a call, and what else is given by keyword."""
+    found = {**(batch or {}), **given}
+    missing = [f"{name}: {held[1]}" for name, held in wanted.items() if not callable(found.get(name))]
+    if missing:
+        raise ValueError(f"models are missing: {', '.join(missing)}")
+    device = next(x.device.type for x in found.values() if isinstance(x, Tensor))
+    around = device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+    models = [Callee(name, text, found[key], around) for key, (name, text) in wanted.items()]
+    return models, {name: x for name, x in given.items() if name not in wanted}
 '''
 
 _MOVING = '''

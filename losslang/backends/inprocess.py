@@ -10,7 +10,7 @@ import torch
 from torch import fx
 
 from losslang.diagnostics import LosslangError, error
-from losslang.runtime import functional, minimum
+from losslang.runtime import functional, minimum, models
 from losslang.runtime.checks import GraphError
 from losslang.runtime.module import Program
 
@@ -33,7 +33,7 @@ LARGE = 1500
 """Operations of a graph that inductor would compile for many minutes: a fold of many steps, written out."""
 
 
-OPAQUE: set[object] = {minimum.least}
+OPAQUE: set[object] = {minimum.least, models.run}
 """Functions that inductor cannot look into: what calls one is run as it is."""
 
 
@@ -98,7 +98,7 @@ class _Finder(fx.Interpreter):
 
 def _located(problem: Exception, graph: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Exception:
     """The failure of a graph as that of one operation; as it is, where memory ran out or it does not happen again."""
-    if isinstance(problem, torch.OutOfMemoryError | LosslangError):
+    if isinstance(problem, torch.OutOfMemoryError | LosslangError | models.ModelError):
         return problem
     finder = _Finder(graph, garbage_collect_values=False)
     finder.extra_traceback = False

@@ -14,6 +14,7 @@ from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.adjoints import adjoint
 from losslang.ir.maps import spread
+from losslang.ir.models import derivatives
 from losslang.ir.nodes import Node
 from losslang.ir.ops import apply, const, index, iota, is_const, reduce
 from losslang.types import Axis, ordered
@@ -130,6 +131,8 @@ def backward(node: Node, g: Node, rows: Rows = NO_ROWS) -> tuple[Node | None, ..
             return tuple(index(g, {node.axis: const(place)}) for place in range(len(node.args)))
         case ir.Map():
             return adjoint(node, spread(g, node.axes))
+        case ir.Model() | ir.ModelVjp():
+            return derivatives(node, g)
         case ir.Net():
             g = spread(g, node.axes)
             return (ir.intern(ir.NetVjp, (node.args[0], g), node.args[0].axes, "real", node.spec, (node.tap,)),)

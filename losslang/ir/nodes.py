@@ -42,9 +42,13 @@ class Input(Node):
     @property
     def type_text(self) -> str:
         """``label[b, ...] < c``."""
-        axes = [f"{axis.name}={axis.root.size}" if axis.root.size is not None else str(axis) for axis in self.dims]
-        text = self.kind.name + (f"[{', '.join(axes)}]" if axes else "")
-        return text + self.kind.suffix + (f" < {self.bound.name}" if self.bound is not None else "")
+        return tensor_text(self.kind, self.dims) + (f" < {self.bound.name}" if self.bound is not None else "")
+
+
+def tensor_text(kind: Kind, dims: Axes) -> str:
+    """``image[b, c=3, ...] in 0..1``."""
+    axes = [f"{axis.name}={axis.root.size}" if axis.root.size is not None else str(axis) for axis in dims]
+    return kind.name + (f"[{', '.join(axes)}]" if axes else "") + kind.suffix
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -182,6 +186,68 @@ class NetVjp(Node):
     taps: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """A model that the caller passes: what it takes and gives.
+
+    ``takes`` are axes of the type alone, which each call binds anew; ``gives`` are those of them that the result
+    keeps, and axes of the objective.
+    """
+
+    name: str
+    argument: Kind
+    takes: Axes
+    result: Kind
+    gives: Axes
+
+    @property
+    def type_text(self) -> str:
+        """``real[b, ...] -> logit[b, c]``."""
+        return f"{tensor_text(self.argument, self.takes)} -> {tensor_text(self.result, self.gives)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """How a model is called: on which axes, in the order of its dimensions, and at which parameters.
+
+    ``frozen`` models pass a gradient to what they are given, and none to their parameters. Where a text names
+    parameters (``params(model)``), those are operands of the call, ``weights`` their names.
+    """
+
+    model: ModelInput
+    takes: Axes
+    gives: Axes
+    frozen: bool = False
+    weights: tuple[tuple[str, Axis], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Weight(Node):
+    """A parameter of a model, under its name there: a tensor of as many dimensions as its one axis stands for."""
+
+    model: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Model(Node):
+    """What a model gives for a value; ``args`` is the value, then the parameters that the text names."""
+
+    call: ModelCall
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ModelVjp(Node):
+    """A cotangent of a model's operand, or of one of the operands of that, as often as ``steps`` says.
+
+    ``steps`` (i, j) is the derivative by operand j of (the derivative by operand i of the model, contracted with the
+    first cotangent), contracted with the second; ``args`` are the operands of the model and one cotangent each.
+    """
+
+    call: ModelCall
+    steps: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Variable(Node):
     """What a binder binds, in its body: in that of a `Minimum` the variable (place 0) and each of its operands.
@@ -260,18 +326,38 @@ def topological(roots: Iterable[Node], operands: Callable[[Node], tuple[Node, ..
 
 
 def makers(roots: Iterable[Node]) -> dict[Axis, Node]:
-    """For each axis that no input has, a node that makes it: the extent of its index variable is known there."""
+    """For each axis of joined values, a node that joins them: the extent of its index variable is known there."""
+    order = topological(roots)
+    said = {axis.root for node in order if isinstance(node, Input) for axis in node.dims}
     found: dict[Axis, Node] = {}
-    for node in topological(roots):
-        if isinstance(node, Map):
+    for node in order:
+        if isinstance(node, Map) and node.name == "concat":
             known = {axis.root for arg in node.args for axis in arg.axes}
             found.update({axis.root: node for axis in node.into if axis.root not in {*known, *found}})
+        elif isinstance(node, Model):
+            given = {axis.root for axis in node.call.gives} - said - found.keys()
+            found.update({axis: node for axis in given if not _counts(node, axis)})
     return found
 
 
+def _counts(root: Node, axis: Axis) -> bool:
+    """Whether something under a node asks how long an axis is."""
+    return any(_asked(node) == axis for node in topological([root]))
+
+
+def _asked(node: Node) -> Axis | None:
+    """The axis whose extent a leaf asks for."""
+    match node:
+        case Iota(axes=(axis,)) | Size(args=(), axis=axis) if axis.root.size is None:
+            return axis.root
+        case _:
+            return None
+
+
 def measured(node: Node, made: Mapping[Axis, Node]) -> tuple[Node, ...]:
-    """The operands of a node; an index variable of an axis that a node makes comes after that node."""
-    maker = made.get(node.axes[0].root) if isinstance(node, Iota) and node.axes[0].root.size is None else None
+    """The operands of a node; what asks for the extent of an axis that a node makes comes after that node."""
+    asked = _asked(node)
+    maker = made.get(asked) if asked is not None else None
     return node.args if maker is None else (maker,)
 
 
@@ -327,6 +413,7 @@ class Objective:
     learned: tuple[str, ...] = ()
     """Keys of the slots in the order of the text."""
     updates: tuple[Update, ...] = ()
+    models: tuple[ModelInput, ...] = ()
     origin: Origin = field(default=Origin(), compare=False, repr=False)
 
     def roots(self) -> tuple[Node, ...]:

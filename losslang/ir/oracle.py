@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from losslang.ir import maps, ops, twins
 from losslang.ir import nodes as ir
+from losslang.ir.models import model, operand_dims, result_dims, rows_of
 from losslang.ir.netspec import NetSpec
 from losslang.ir.nodes import Node
 from losslang.types import Axes, Axis, ordered, places
@@ -25,6 +26,18 @@ Network: TypeAlias = Callable[[Array], Sequence[Array]]
 """Image [b, c, h, w] to its feature maps."""
 NetworkVjp: TypeAlias = Callable[[Array, Mapping[int, Array]], Array]
 """Image and the cotangents of some taps to the image's cotangent."""
+
+
+class ModelTwin(Protocol):
+    """A model and its derivatives, as functions of arrays in the order of the model's own dimensions."""
+
+    def run(self, call: ir.ModelCall, steps: tuple[int, ...], args: Sequence[Array], rows: Sequence[int]) -> Array:
+        """What the model gives, or a derivative of that; of each cotangent the first ``rows`` dimensions are rows."""
+        ...
+
+    def parameter(self, name: str) -> Array:
+        """A parameter of the model."""
+        ...
 
 
 class Oracle:
@@ -38,6 +51,7 @@ class Oracle:
         state: what training calls before this one have stored, by key; nothing before the first.
         clocks: ``step`` and ``epoch``; 0 where absent.
         draws: random tensors by key; made from ``seed`` where absent.
+        models: the models that the caller passes, by name.
     """
 
     def __init__(
@@ -51,6 +65,7 @@ class Oracle:
         clocks: Mapping[str, int] | None = None,
         draws: Mapping[str, Any] | None = None,
         seed: int = 0,
+        models: Mapping[str, ModelTwin] | None = None,
     ) -> None:
         self.inputs = {name: np.asarray(value) for name, value in inputs.items()}
         self.slots = slots or {}
@@ -58,6 +73,7 @@ class Oracle:
         self.clocks, self.draws = clocks or {}, draws or {}
         self.seed = seed
         self.networks, self.vjps, self.heads = networks or {}, vjps or {}, heads or {}
+        self.models = models or {}
         self.shapes: dict[Axis, tuple[int, ...]] = {}
         self.values: dict[Node, Array] = {}
         self.features: dict[tuple[NetSpec, Node], Sequence[Array]] = {}
@@ -65,11 +81,10 @@ class Oracle:
     def evaluate(self, roots: Iterable[Node]) -> list[Array]:
         """The value of each root."""
         wanted = list(roots)
-        made = ir.makers(wanted)
-        order = ir.topological(wanted, lambda node: ir.measured(node, made))
-        for node in order:
+        for node in ir.topological(wanted):
             if isinstance(node, ir.Input):
                 self.learn(node)
+        order = self._order(wanted)
         with np.errstate(all="ignore"):
             for node in order:
                 if node not in self.values:
@@ -87,6 +102,17 @@ class Oracle:
             whole = np.broadcast_to(self.spread(value, update.value.axes, axes), self.shape(axes))
             stored[update.key] = whole.transpose(self.places_in_order(update.dims, axes))
         return stored
+
+    def _order(self, roots: Sequence[Node]) -> list[Node]:
+        """Operands first, and before an extent that only another node says, that node."""
+        made = ir.makers(roots)
+
+        def operands(node: Node) -> tuple[Node, ...]:
+            if isinstance(node, ir.ModelVjp):  # its cotangent has the axes of what the model gives
+                return (*node.args, model(node.call, node.args[: 1 + len(node.call.weights)]))
+            return ir.measured(node, made)
+
+        return ir.topological(roots, operands)
 
     # ------------------------------------------------------------------------------------- shapes
     def learn(self, node: ir.Input) -> None:
@@ -196,6 +222,14 @@ class Oracle:
                 return self._features(node.spec, node.args[0])[node.tap]
             case ir.Heads():
                 return np.asarray(self.heads[node.spec][node.tap], dtype=np.float64)
+            case ir.Model():
+                return self._model(node)
+            case ir.ModelVjp():
+                return self._model_vjp(node)
+            case ir.Weight():
+                value = self.models[node.model].parameter(node.name)
+                self.shapes[node.axes[0]] = value.shape
+                return value
             case ir.Minimum():
                 return self._minimum(node)
             case ir.NetVjp():
@@ -266,6 +300,40 @@ class Oracle:
                 grids = np.indices(shape)
                 index += [grids[place] for place in self.places((axis,), node.axes)]
         return self.full(x)[tuple(index)]
+
+    def _model(self, node: ir.Model) -> Array:
+        value = self.models[node.call.model.name].run(node.call, (), self._operands(node.call, node.args, ()), ())
+        known = sum(self.rank(axis) for axis in node.call.gives if not axis.rest or axis in self.shapes)
+        place = 0
+        for axis in node.call.gives:
+            own = axis.rest and axis not in self.shapes
+            width = value.ndim - known if own else self.rank(axis)
+            self.shapes.setdefault(axis.root, value.shape[place : place + width])
+            place += width
+        return self._in_axes(value, node.call.gives, node.axes)
+
+    def _model_vjp(self, node: ir.ModelVjp) -> Array:
+        call, args, steps = node.call, node.args, node.steps
+        rows: list[int] = []
+        for level, g in enumerate(args[len(args) - len(steps) :]):
+            before = result_dims(call, args[: len(args) - len(steps) + level], steps[:level])
+            rows.append(sum(self.rank(axis) for axis in rows_of(g, before)))
+        value = self.models[call.model.name].run(call, steps, self._operands(call, args, steps), rows)
+        return self._in_axes(value, result_dims(call, args, steps), node.axes)
+
+    def _operands(self, call: ir.ModelCall, args: tuple[Node, ...], steps: tuple[int, ...]) -> list[Array]:
+        """The operands of a call in the order of its dimensions, with all of them."""
+        found: list[Array] = []
+        for place, arg in enumerate(args):
+            dims = operand_dims(call, args, steps, place)
+            axes = ordered(set(dims))
+            full = np.broadcast_to(self.align(arg, axes), self.shape(axes))
+            found.append(full.transpose([at for axis in dims for at in self.places((axis,), axes)]))
+        return found
+
+    def _in_axes(self, value: Array, dims: Axes, axes: Axes) -> Array:
+        """Dimensions brought from the order of a model to that of the axes."""
+        return value.transpose([at for axis in axes for at in self.places((axis,), dims)])
 
     def _minimum(self, node: ir.Minimum) -> Array:
         """By projected gradients; the compiled form takes Newton's steps."""

@@ -16,7 +16,7 @@ from losslang.ir import nodes as ir
 from losslang.ir.netspec import ALIASES, TAPS, NetSpec
 from losslang.ir.nodes import Node, Objective
 from losslang.syntax import ast, printer
-from losslang.types import Axes, Axis
+from losslang.types import Axes, Axis, Kind
 
 LIMIT = 90
 """Characters that an expression may have before it gets a line of its own."""
@@ -36,7 +36,8 @@ RESERVED = frozenset({*ops.OPS, *ops.MONOIDS, *maps.MAPS, *TAPS, *ALIASES, *_BUI
 
 def print_objective(objective: Objective) -> str:
     """An objective as a definition; elaborating the text gives the same nodes."""
-    text = _Text(_Names.of(objective.inputs, objective.roots(), (term.name for term in objective.terms)))
+    terms = (term.name for term in objective.terms)
+    text = _Text(_Names.of(objective.inputs, objective.roots(), terms, objective.models))
     owners: dict[Node, str] = {}
     for term in objective.terms:
         owners.setdefault(term.value, term.name)
@@ -45,7 +46,9 @@ def print_objective(objective: Objective) -> str:
     text.plan([*owners, *totals, *(update.value for update in objective.updates)], owners)
     bindings = text.bindings()
     value = _piped(_terms(objective, text), objective, text)
-    parameters = tuple(ast.Parameter(node.name, _type(node, text.names)) for node in objective.inputs)
+    inputs = (ast.Parameter(node.name, _type(node, text.names)) for node in objective.inputs)
+    models = (ast.Parameter(model.name, _model_type(model, text.names)) for model in objective.models)
+    parameters = (*inputs, *models)
     axes = tuple(ast.Axis(axis.name, axis.size) for axis in _sized_bounds(objective.inputs))
     return printer.print_definition(
         ast.Definition("objective", objective.name, axes, parameters, None, None, tuple(bindings), value)
@@ -114,16 +117,26 @@ def _terms(objective: Objective, text: _Text) -> ast.Expression:
 
 
 def _type(node: ir.Input, names: _Names) -> ast.TensorType:
-    axes = tuple(ast.Axis(names.axis(axis), None if axis.rest else axis.size) for axis in node.dims)
-    bounds: list[ast.Bound] = []
-    if node.bound is not None:
-        bounds.append(ast.Bound("<", ast.Name(node.bound.name)))
-    if node.kind.range is not None:
-        low, high = node.kind.range
-        bounds.append(ast.Bound("in", ast.Range(_number(low), _number(high))))
-    if node.kind.format is not None:
-        bounds.append(ast.Bound("in", ast.Name(node.kind.format)))
-    return ast.TensorType(node.kind.name, (axes,) if axes else (), bounds=tuple(bounds))
+    bounds = () if node.bound is None else (ast.Bound("<", ast.Name(node.bound.name)),)
+    return _tensor_type(node.kind, [names.axis(axis) for axis in node.dims], node.dims, bounds)
+
+
+def _tensor_type(kind: Kind, names: Sequence[str], dims: Axes, bounds: tuple[ast.Bound, ...] = ()) -> ast.TensorType:
+    axes = tuple(ast.Axis(n, None if axis.rest else axis.size) for n, axis in zip(names, dims, strict=True))
+    if kind.range is not None:
+        bounds = (*bounds, ast.Bound("in", ast.Range(*map(_number, kind.range))))
+    if kind.format is not None:
+        bounds = (*bounds, ast.Bound("in", ast.Name(kind.format)))
+    return ast.TensorType(kind.name, (axes,) if axes else (), bounds=bounds)
+
+
+def _model_type(model: ir.ModelInput, names: _Names) -> ast.FunctionType:
+    """Its own axes have their own names; ``...`` that argument and result share has one."""
+    own = {axis: f"...{axis.name}" if axis.rest and axis in model.gives else str(axis) for axis in model.takes}
+    gives = [own[axis] if axis in own else "..." if axis.index is None else names.axis(axis) for axis in model.gives]
+    return ast.FunctionType(
+        _tensor_type(model.argument, list(own.values()), model.takes), _tensor_type(model.result, gives, model.gives)
+    )
 
 
 # ------------------------------------------------------------------------------------------ names
@@ -137,13 +150,22 @@ class _Names:
     """Whether there are several rest axes, so that each is named."""
 
     @classmethod
-    def of(cls, inputs: Iterable[ir.Input], roots: Iterable[Node], terms: Iterable[str]) -> _Names:
+    def of(
+        cls,
+        inputs: Iterable[ir.Input],
+        roots: Iterable[Node],
+        terms: Iterable[str],
+        models: Sequence[ir.ModelInput] = (),
+    ) -> _Names:
         """The names of what is to be printed."""
         known = {node.name: node for node in inputs}
         axes = {axis for node in _all_nodes(roots) for axis in node.axes}
         axes |= {axis for node in known.values() for axis in (*node.dims, *((node.bound,) if node.bound else ()))}
         taken = {*known, *RESERVED, *terms, *(axis.name for axis in axes), *(axis.root.name for axis in axes)}
-        return cls(known, taken, sum(axis.rest for axis in axes) > 1)
+        axes |= {axis for model in models for axis in model.gives if axis.index is not None}
+        taken |= {*(axis.name for axis in axes), *(model.name for model in models)}
+        several = sum(axis.rest for axis in axes) > 1 or any(axis.rest and axis.made for axis in axes)
+        return cls(known, taken, several)
 
     def axis(self, axis: Axis) -> str:
         """An axis in a declaration."""
@@ -195,6 +217,8 @@ class _Text:
     bound: dict[Node, str] = field(default_factory=dict[Node, str])
     """The nodes with a line of their own."""
     order: list[Node] = field(default_factory=list[Node])
+    makers: dict[Axis, Node] = field(default_factory=dict[Axis, Node])
+    """What says how long an axis is that no input has."""
     declared: set[Axis] = field(default_factory=set[Axis])
     ranged: set[Axis] = field(default_factory=set[Axis])
     """Index variables whose range has to be said in the line that is being written."""
@@ -202,6 +226,7 @@ class _Text:
     def plan(self, roots: Sequence[Node], owners: Mapping[Node, str]) -> None:
         """Decide what gets a line; ``owners`` are those that do, and their names."""
         every = ir.topological(roots)
+        self.makers = ir.makers(roots)
         for node in every:
             for arg in node.args:
                 self.users.setdefault(arg, set()).add(node)
@@ -393,8 +418,27 @@ def _view(node: Node, text: _Text) -> _View:
             return _network_view(node)
         case ir.Minimum():
             return _minimum_view(node, text)
+        case ir.Model() | ir.ModelVjp():
+            return _model_view(node, text)
         case _:
             return _leaf_view(node, text)
+
+
+def _model_view(node: ir.Model | ir.ModelVjp, text: _Text) -> _View:
+    """``D(x)``, or ``D[b, ...](x)`` where the value does not have its axes in this order by itself."""
+    x, called = node.args[0], _called(node.call)
+    bracket = ast.Index(called, text.items(node.call.takes))
+    if isinstance(node, ir.Model):
+        natural = isinstance(x, ir.Input) and x.dims == node.call.takes
+        return _View(node.args, lambda args: ast.Call(called if natural else bracket, (ast.Argument(args[0]),)), "y")
+    steps = ast.ListOf(tuple(map(ast.Number, node.steps)))
+    return _View(node.args, lambda args: _call("vjp", bracket, *args, steps=steps), "g")
+
+
+def _called(call: ir.ModelCall) -> ast.Expression:
+    """A model as it is called: frozen, or at other parameters."""
+    model = ast.Name(call.model.name)
+    return _call("stop", model) if call.frozen else model
 
 
 def _minimum_view(node: ir.Minimum, text: _Text) -> _View:
@@ -504,6 +548,8 @@ def _size_view(node: ir.Size, text: _Text) -> _View:
         return _View(node.args, lambda args: _over("size", (node.axis,), text)(*args), "n")
     if not node.axis.rest:
         return _leaf(_call("size", ast.Name(node.axis.name)))
+    if node.axis in text.makers:
+        return _View((text.makers[node.axis],), lambda args: _over("size", (node.axis,), text)(*args), "n")
     holder = next((name for name, known in text.names.inputs.items() if node.axis in known.axes), None)
     if holder is None:  # a gradient that depends on no input: it is shown, not read back
         return _leaf(_call("size", ast.Name(str(node.axis))))

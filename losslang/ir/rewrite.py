@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from losslang.ir import maps, ops
 from losslang.ir import nodes as ir
+from losslang.ir.models import model, model_vjp
 from losslang.ir.nodes import Node, Objective, topological
 
 
@@ -24,6 +25,10 @@ def rebuild(node: Node, args: tuple[Node, ...]) -> Node:
             return ops.stack(node.axis, args)
         case ir.Map():
             return maps.rebuilt(node, args)
+        case ir.Model():
+            return model(node.call, args)
+        case ir.ModelVjp():
+            return ops.const(0.0) if ops.is_const(args[-1], 0) else model_vjp(node.call, args, node.steps)
         case _:
             return ir.intern(type(node), args, node.axes, node.dtype, *ir.attributes(node))
 

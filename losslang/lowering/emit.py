@@ -40,6 +40,10 @@ class Emitter:
     like: fx.Node | None = None
     """An input whose device new tensors take."""
 
+    callees: dict[str, fx.Node] = field(default_factory=dict[str, fx.Node])
+    """The models that the caller passes, by name."""
+    calls: Any = None
+    """`lowering.models.Calls`: what is asked of them."""
     problems: dict[str, fx.Graph] = field(default_factory=dict[str, fx.Graph])
     """The functions that are minimised, by the name under which the graph's module holds them."""
 
@@ -69,7 +73,7 @@ class Emitter:
     # -------------------------------------------------------------------------------- dimensions
     def rank(self, axis: Axis) -> int:
         """How many dimensions an axis stands for."""
-        return self.ranks[axis.root] if axis.rest else 1
+        return self.ranks.get(axis.root, 1) if axis.rest else 1  # that of a model's own ``...`` is 1: merged
 
     def places(self, over: Sequence[Axis], axes: Axes) -> list[int]:
         """The dimensions of axes within a value's dimensions."""
@@ -137,6 +141,20 @@ class Emitter:
             value, place = self.anchors[axis.root]
             found += [self.method("size", value, dim) for dim in range(place, place + self.rank(axis))]
         return found
+
+    def lengths(self, axis: Axis) -> list[Operand]:
+        """The extent of each dimension that an axis stands for."""
+        if not axis.rest:
+            return [self.extent(axis)]
+        value, place = self.anchors[axis.root]
+        return [self.method("size", value, dim) for dim in range(place, place + self.rank(axis))]
+
+    def full(self, node: Node, axes: Axes) -> fx.Node:
+        """A value with every dimension of these axes at its full extent."""
+        value = self.align_value(self.tensor(node), node.axes, axes)
+        if set(axes) <= set(node.axes):
+            return value
+        return self.method("expand", value, [length for axis in axes for length in self.lengths(axis)])
 
     def indices(self, axis: Axis, step: int = 0) -> fx.Node:
         """0, 1, 2, ... along an axis (along one of its dimensions, where a rest axis has several)."""

@@ -15,6 +15,7 @@ from losslang.ir import ops
 from losslang.ir.nodes import Node
 from losslang.lowering.emit import Emitter, Operand
 from losslang.lowering.maps import lower_map
+from losslang.lowering.models import lower_model, lower_model_vjp, lower_weight
 from losslang.runtime import functional, minimum
 from losslang.types import Axes, Axis
 
@@ -512,4 +513,7 @@ RULES: dict[type[Node], Rule] = {
     ir.Net: lower_net,
     ir.Heads: lower_heads,
     ir.Minimum: lower_minimum,
+    ir.Model: lower_model,
+    ir.ModelVjp: lower_model_vjp,
+    ir.Weight: lower_weight,
 }

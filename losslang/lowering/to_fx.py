@@ -15,6 +15,7 @@ from torch import fx, nn
 from losslang.ir import nodes as ir
 from losslang.ir.nodes import Node, Objective
 from losslang.lowering.emit import Emitter, Operand
+from losslang.lowering.models import planned
 from losslang.lowering.rules import RULES, is_contraction, latest_places
 from losslang.runtime import functional
 from losslang.types import Axis, ordered
@@ -58,7 +59,9 @@ def graph_of(
     emitter = Emitter(fx.Graph(), ranks, dtype, networks=dict(networks))
     _placeholders(emitter, objective)
     terms = _terms_of(objective)
-    for node in _needed(objective):
+    needed = _needed(objective)
+    emitter.calls = planned(needed, objective.total)
+    for node in needed:
         emitter.term = terms.get(node, "")
         emitter.note_scalar(node)
         emitter.values[node] = RULES[type(node)](emitter, node)
@@ -82,6 +85,8 @@ def _placeholders(emitter: Emitter, objective: Objective) -> None:
         emitter.anchor(emitter.values[node], node.dims)
         if emitter.like is None:
             emitter.like = emitter.values[node]
+    for model in objective.models:
+        emitter.callees[model.name] = emitter.graph.placeholder(model.name)
     for slot in objective.slots():
         emitter.values[slot] = placeholder(slot.key)
     for update in objective.updates:

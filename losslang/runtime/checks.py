@@ -11,6 +11,7 @@ from torch import Tensor
 
 from losslang.diagnostics import Label, LosslangError, did_you_mean, error
 from losslang.runtime.minimum import NoMinimumError
+from losslang.runtime.models import ModelError
 from losslang.source import Span
 
 
@@ -82,7 +83,32 @@ def _used_by(terms: Sequence[str], count: int) -> str:
     return f"{'are' if count > 1 else 'is'} used by the term{'s' * (len(terms) > 1)} {', '.join(terms[:SHOWN])}{more}"
 
 
-def check_bind(bind: Mapping[str, str], inputs: Sequence[InputSpec]) -> None:
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model that the caller passes: its type as text."""
+
+    name: str
+    type: str
+
+
+def check_model(spec: ModelSpec, key: str, model: object) -> None:
+    """What is passed for a model can be called."""
+    if isinstance(model, Tensor) or not callable(model):
+        raise error(
+            "LL0504",
+            f"'{key}' is no model",
+            expected=f"a module or function: {spec.type}",
+            found=f"a tensor {tuple(model.shape)}" if isinstance(model, Tensor) else type(model).__name__,
+            hint=f"pass the network itself: objective({key}=net, ...)",
+        )
+
+
+def wrong_model(problem: ModelError) -> LosslangError:
+    """The error for a model that does not do what its type says."""
+    return error("LL0513", problem.message, expected=problem.expected, found=problem.found, hint=problem.hint)
+
+
+def check_bind(bind: Mapping[str, str], inputs: Sequence[InputSpec | ModelSpec]) -> None:
     """Every renamed input must be one."""
     names = [spec.name for spec in inputs]
     for name in bind:
@@ -108,7 +134,7 @@ def no_mapping(batch: object, count: int, keys: Sequence[str]) -> LosslangError:
     )
 
 
-def missing(keys: Sequence[str], inputs: Sequence[InputSpec], given: Mapping[str, Any]) -> LosslangError:
+def missing(keys: Sequence[str], inputs: Sequence[InputSpec | ModelSpec], given: Mapping[str, Any]) -> LosslangError:
     """The error for inputs that a call lacks."""
     lacking = [(key, spec) for key, spec in zip(keys, inputs, strict=True) if key not in given]
     key, spec = lacking[0]
@@ -119,7 +145,7 @@ def missing(keys: Sequence[str], inputs: Sequence[InputSpec], given: Mapping[str
     return _error(
         "LL0501",
         "missing: " + ", ".join(name for name, _ in lacking),
-        lacking,
+        [(name, s) for name, s in lacking if isinstance(s, InputSpec)],
         expected=", ".join(f"{name}: {s.type}" for name, s in lacking),
         found=", ".join(given) or "nothing",
         hint=near
@@ -216,6 +242,8 @@ def _check_tensor(spec: InputSpec, key: str, tensor: object) -> None:
             found=type(tensor).__name__,
             hint="keep it out of the batch's mapping, or leave the parameter to its default"
             if tensor is None
+            else f"declare the model: objective main({key}: real[b, ...] -> real[b, ...]): ..."
+            if isinstance(tensor, torch.nn.Module)
             else f"torch.as_tensor({key})",
         )
     fits = {

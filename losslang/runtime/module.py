@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from losslang.diagnostics import LosslangError
 from losslang.runtime import checks
-from losslang.runtime.checks import GraphError, InputSpec
+from losslang.runtime.checks import GraphError, InputSpec, ModelSpec
+from losslang.runtime.models import Callee, ModelError
 from losslang.runtime.state import Clock, Extents, Needs, Stored, current, drawn, generator
 from losslang.source import Span
 
 Program: TypeAlias = Callable[..., "tuple[Tensor, ...]"]
-"""Inputs, learned slots and what else is needed, to total, values, weights, shares and what is to be stored."""
+"""Inputs, models, learned slots and what else is needed, to total, values, weights, shares and what is to be stored."""
 
 
 NOTHING = Needs()
@@ -116,9 +117,10 @@ class SlotSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """The inputs of an objective, in order."""
+    """The inputs of an objective, in order: tensors, then models."""
 
     inputs: tuple[InputSpec, ...]
+    models: tuple[ModelSpec, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,7 +131,7 @@ class Signature:
         return iter(self.inputs)
 
     def __str__(self) -> str:
-        return f"({', '.join(f'{spec.name}: {spec.type}' for spec in self.inputs)})"
+        return f"({', '.join(f'{spec.name}: {spec.type}' for spec in (*self.inputs, *self.models))})"
 
     __repr__ = __str__
 
@@ -170,6 +172,13 @@ def _full_precision(device: str) -> AbstractContextManager[object]:
     if torch.amp.is_autocast_available(device):
         return torch.autocast(device_type=device, enabled=False)
     return nullcontext()
+
+
+def _ambient(device: str) -> tuple[str, torch.dtype, bool] | None:
+    """The autocast that a caller has set, for the models: the graph around them has none."""
+    if not torch.amp.is_autocast_available(device):
+        return None
+    return device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
 
 
 class Objective(nn.Module):
@@ -222,6 +231,7 @@ class Objective(nn.Module):
         self.validate = validate
         self.check_finite = check_finite
         self._keys = tuple(self.bind.get(spec.name, spec.name) for spec in signature)
+        self._model_keys = tuple(self.bind.get(spec.name, spec.name) for spec in signature.models)
         self._slot_specs = tuple(slots)
         self.factory = factory
         self._programs: dict[Any, Program] = {}
@@ -238,23 +248,30 @@ class Objective(nn.Module):
             self.state.declare(spec.key)
         counts = needs.states or needs.clocks or (needs.draws and seed is not None)
         self.clock = Clock() if counts else None
-        checks.check_bind(self.bind, signature.inputs)
+        checks.check_bind(self.bind, [*signature.inputs, *signature.models])
 
-    def forward(self, batch: Mapping[str, Tensor] | None = None, /, *others: object, **tensors: Tensor) -> Output:
+    def forward(self, batch: Mapping[str, Any] | None = None, /, *others: object, **named: Any) -> Output:
         """Total and terms of a batch."""
         if others or not (batch is None or hasattr(batch, "keys")):
-            raise checks.no_mapping(batch, len(others) + 1, self._keys)
-        inputs = self._gather(batch, tensors)
+            raise checks.no_mapping(batch, len(others) + 1, (*self._keys, *self._model_keys))
+        inputs, models = self._gather(batch, named)
         if not torch.compiler.is_compiling():
             self._check(inputs)
         dtype = torch.float64 if any(x.dtype == torch.float64 for x in inputs) else torch.float32
         program = self._program(inputs, dtype)
-        with _full_precision(inputs[0].device.type):
-            given = (*inputs, *self._slot_values(inputs[0]), *self._needed(inputs, dtype))
+        device = inputs[0].device.type
+        callees = [
+            Callee(spec.name, spec.type, model, _ambient(device))
+            for spec, model in zip(self.signature.models, models, strict=True)
+        ]
+        with _full_precision(device):
+            given = (*inputs, *callees, *self._slot_values(inputs[0]), *self._needed(inputs, dtype))
             try:
                 total, values, weights, shares, *stored = program(*given)
             except GraphError as problem:
                 raise self._failure(problem, inputs) from problem.__cause__
+            except ModelError as problem:
+                raise checks.wrong_model(problem) from None
         if self.training:
             self._commit(stored)
         if values.dim() > 1 or len(self.term_names) != values.shape[0]:
@@ -269,17 +286,24 @@ class Objective(nn.Module):
         shapes = [tuple(x.shape) for x in inputs]
         return checks.failed(problem, self.signature.inputs, self._keys, shapes, self.places.get(problem.term))
 
-    def _gather(self, batch: Mapping[str, Tensor] | None, tensors: dict[str, Tensor]) -> list[Tensor]:
-        given = tensors if batch is None else {**batch, **tensors} if tensors else batch
+    def _gather(
+        self, batch: Mapping[str, Any] | None, named: dict[str, Any]
+    ) -> tuple[list[Tensor], list[Callable[..., Any]]]:
+        """The tensors and the models of a call."""
+        given = named if batch is None else {**batch, **named} if named else batch
+        keys = (*self._keys, *self._model_keys)
         try:
-            inputs = [given[key] for key in self._keys]
+            inputs, models = [given[key] for key in self._keys], [given[key] for key in self._model_keys]
         except KeyError:
-            raise checks.missing(self._keys, self.signature.inputs, dict(given)) from None
-        if tensors and len(given) > len(inputs):
-            unexpected = [name for name in tensors if name not in self._keys]
+            specs = (*self.signature.inputs, *self.signature.models)
+            raise checks.missing(keys, specs, dict(given)) from None
+        if named and len(given) > len(keys):
+            unexpected = [name for name in named if name not in keys]
             if unexpected:
-                raise checks.unexpected(unexpected[0], self._keys)
-        return inputs
+                raise checks.unexpected(unexpected[0], keys)
+        for spec, key, model in zip(self.signature.models, self._model_keys, models, strict=True):
+            checks.check_model(spec, key, model)
+        return inputs, models
 
     def _check(self, inputs: list[Tensor]) -> None:
         """Shapes once for every new combination of them, values once."""

@@ -33,6 +33,7 @@ from losslang.sema.values import (
     Complex,
     Function,
     Listed,
+    Model,
     Network,
     Primitive,
     Rows,
@@ -82,6 +83,8 @@ def sort_of_value(value: Value) -> Sort:
             return "function"
         case Network():
             return "network"
+        case Model():
+            return "model"
 
 
 def call(

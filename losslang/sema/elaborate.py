@@ -28,7 +28,7 @@ from losslang.sema.scope import Scope, Session
 from losslang.sema.settings import Constant, Override
 from losslang.sema.terms import Frame, Part, Piped, Plan, expand_aliases, is_auto, names
 from losslang.sema.unit import Unit, unit_of
-from losslang.sema.values import Function, Static, Tensor, Value, describe
+from losslang.sema.values import Function, Model, Static, Tensor, Value, describe
 from losslang.source import Source, Span
 from losslang.syntax import ast
 from losslang.types import Axes, Axis
@@ -153,7 +153,7 @@ def _elaborate(text: Program) -> ir.Objective:
     frame, plan = planned(text)
     found = _inputs(text, frame, plan)
     objective = _settled(found, frame, partial(_objective, text, frame, plan, found))
-    if not objective.inputs:
+    if not objective.inputs and not objective.models:
         raise error(
             "LL0401",
             "the objective depends on no input",
@@ -165,7 +165,7 @@ def _elaborate(text: Program) -> ir.Objective:
     used = set(objective.inputs)
     unused = {name for name, node in inputs.items() if node not in used}
     # axes are numbered as the inputs come: an input that nothing uses may not count
-    again = Session(evaluate, frame.sort, marking=frame.marks)
+    again = Session(evaluate, frame.sort, found.taken, marking=frame.marks)
     return _objective(text, frame, plan, found, found.resolve(unused), again) if unused else objective
 
 
@@ -183,7 +183,8 @@ def _settled(found: Inputs, frame: Frame, run: Callable[[dict[str, ir.Input], Se
     Calls give some (``proxy_anchor(c=100)``), and an input's axis has its extent from the start.
     """
     while True:
-        inputs, session = found.resolve(), Session(evaluate, frame.sort, marking=frame.marks)
+        inputs = found.resolve()
+        session = Session(evaluate, frame.sort, found.taken, marking=frame.marks)
         try:
             result = run(inputs, session)
         except NeedsMarksError:
@@ -209,9 +210,17 @@ def _objective(
     memory.check_sizes(objective, inputs.values(), session)
     used = {*ir.topological(objective.roots()), *(inputs[name] for name in frame.declared if name in inputs)}
     used |= _measures(inputs.values(), used, objective.updates)
-    _check_extents(plan, objective, {axis.root for node in used if isinstance(node, ir.Input) for axis in node.dims})
+    _check_extents(plan, objective, _known_extents(used))
     ordered = tuple(node for node in inputs.values() if node in used)
-    return replace(objective, inputs=ordered, origin=_origin(text, plan, found, objective, session))
+    called = {node.call.model for node in used if isinstance(node, ir.Model | ir.ModelVjp)}
+    models = tuple(held for name, held in session.models.items() if held in called or name in frame.models)
+    return replace(objective, inputs=ordered, models=models, origin=_origin(text, plan, found, objective, session))
+
+
+def _known_extents(used: Iterable[ir.Node]) -> set[Axis]:
+    """The axes whose extent a call brings: those of inputs, and those of what models give."""
+    found = {axis.root for node in used if isinstance(node, ir.Input) for axis in node.dims}
+    return found | {axis.root for node in used if isinstance(node, ir.Model) for axis in node.axes}
 
 
 def _weighed(text: Program, frame: Frame, plan: Plan, scope: Scope) -> ir.Objective:
@@ -257,6 +266,7 @@ def _measures(inputs: Iterable[ir.Input], used: Set[ir.Node], updates: Iterable[
     shaped += [tuple(axis for axis in update.dims if axis.root.size is None) for update in updates]
     wanted = {axis.root for axes in shaped for axis in axes}
     wanted -= {axis.root for node in used if isinstance(node, ir.Input) for axis in node.dims}
+    wanted -= {axis.root for node in used if isinstance(node, ir.Model) for axis in node.call.gives}
     for node in inputs:
         axes = {axis.root for axis in node.dims}
         if axes & wanted:
@@ -300,10 +310,11 @@ def _frame(text: Program) -> Frame:
     """The scalars, bindings and declared tensors of an objective's header."""
     constants = {constant.name: constant for constant in text.constants}
     declared = frozenset(p.name for p in text.parameters if is_input(p))
+    models = frozenset(p.name for p in text.parameters if sort_of(p) == "model")
     groups = [g for p in text.parameters if isinstance(p.type, ast.TensorType) for g in p.type.groups]
     groups += [binding.axes.axes for binding in text.bindings if binding.axes is not None]
     axes = frozenset(axis.name for group in groups for axis in group if axis.name)
-    frame = Frame(text.environment, declared=declared, axes=axes)
+    frame = Frame(text.environment, declared=declared, models=models, axes=axes)
     taken = {*wellformed.RESERVED, *TAPS, *ALIASES, *(binding.name for binding in text.bindings)}
     settings.check_constants(text.constants, frame, text.parameters, taken)
     frame.values.update({name: Static(constant.value) for name, constant in constants.items()})
@@ -352,18 +363,22 @@ def _together(plan: Plan, problems: Problems, frame: Frame) -> LosslangError:
 
 
 def _root(frame: Frame, inputs: dict[str, ir.Input], session: Session) -> Scope:
-    def implicit(name: str) -> Tensor | None:
+    def implicit(name: str) -> Tensor | Model | None:
+        if name in session.models:
+            return Model(session.models[name], session.models[name].result)
         node = inputs.get(name)
         return None if node is None else Tensor(node, node.dims, (), node.kind, node.bound)
 
     axes = [axis for node in inputs.values() for axis in (*node.dims, node.bound) if axis is not None]
+    given = [axis for model in session.models.values() for axis in model.gives if axis.index is not None]
+    axes += [axis for axis in given if axis not in axes]
     session.named.update({axis.name: axis for axis in axes})
     named: dict[str, Axes] = {f"...{axis.name}" if axis.rest else axis.name: (axis,) for axis in axes}
     rests = list({axis for axis in axes if axis.rest})
     if len(rests) == 1:
         named["..."] = (rests[0],)
     values: dict[str, Value] = {
-        **{name: found for name in inputs if (found := implicit(name))},
+        **{name: found for name in (*inputs, *session.models) if (found := implicit(name))},
         **frame.values,
     }
     return Scope(frame.environment, session, "", axes=named, values=values, implicit=implicit)

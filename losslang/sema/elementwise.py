@@ -149,6 +149,7 @@ def operate(name: str, values: Sequence[Value], span: Span) -> Value:
         if any(isinstance(value, Function) for value in single):
             return combined(name, single, span)
         tensors = [tensor(value, span) for value in single]
+        _check_rests(tensors, span)
         node = ops.apply(name, *(t.node for t in tensors))
         kind = _kind(name, node)
         return Tensor(node, _order(name, tensors), combine(tensors, span), kind, rows=_rows(name, tensors, span))
@@ -164,6 +165,20 @@ def _order(name: str, tensors: Sequence[Tensor]) -> Axes:
     values = tensors[1:] if name == "where" else [t for t in tensors if not isinstance(t.node, Iota)]
     rest = [t for t in tensors if all(t is not value for value in values)]
     return merge_orders([t.order for t in (*values, *rest)])
+
+
+def _check_rests(tensors: Sequence[Tensor], span: Span) -> None:
+    """Two different ``...`` would pair every element of one value with every element of the other."""
+    rests = {axis for value in tensors for axis in value.order if axis.rest}
+    if len(rests) > 1 and not any(rests <= set(value.order) for value in tensors):
+        raise error(
+            "LL0302",
+            "two values meet whose dimensions '...' are not the same",
+            span,
+            expected="one name for dimensions that are the same",
+            found=" and ".join(describe(value) for value in tensors),
+            hint="what a model gives has a '...' of its own, unless it has a name: real[b, ...s] -> real[b, ...s]",
+        )
 
 
 def applied(name: str, values: Sequence[Value], span: Span) -> Value:

@@ -21,13 +21,14 @@ from losslang.sema import (
     concat,
     learning,
     memory,
+    model,
     networks,
     parameters,
     spectra,
 )
 from losslang.sema.along import Bracketed
 from losslang.sema.binders import BINDERS, binder, is_binder
-from losslang.sema.brackets import MAPS, REDUCTIONS, bracket_axes, bracketed, declare_ranges, indexed
+from losslang.sema.brackets import MAPS, REDUCTIONS, Item, bracket_axes, bracketed, declare_ranges, indexed
 from losslang.sema.elementwise import FUNCTIONS, applied, combine, lift, operate, tensor
 from losslang.sema.losses import retitled
 from losslang.sema.resolve import needs_input
@@ -38,6 +39,7 @@ from losslang.sema.values import (
     Auto,
     Function,
     Listed,
+    Model,
     Network,
     Primitive,
     Static,
@@ -277,8 +279,10 @@ def _call(node: ast.Call, scope: Scope) -> Value:
     match node.callee:
         case ast.Name(name=name):
             return _named_call(name, node, scope)
-        case ast.Index(base=ast.Name(name=name)):
+        case ast.Index(base=ast.Name(name=name)) if not isinstance(scope.values.get(name), Model):
             return _bracket_call(name, node.callee, node, scope)
+        case ast.Index(base=base, filter=None) if isinstance(held := evaluate(base, scope), Model):
+            return _model_call(held, node, scope, node.callee.items)
         case ast.Call():
             return _apply(evaluate(node.callee, scope), node, scope)
         case _:
@@ -323,9 +327,16 @@ def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
         f"there is no loss or function '{name}'",
         node.callee.span,
         expected="a loss, a fn or a builtin function",
-        hint=scope.environment.advice(name, known) or "losslang list shows all of them",
+        hint=scope.environment.advice(name, known) or _unknown_call(name),
         fix=renamed(node.callee.span, name, known),
     )
+
+
+def _unknown_call(name: str) -> str:
+    """What a name that is called may be, where it is near to none: capitals are what models are called."""
+    if name[0].isupper():
+        return f"a model says what it takes and gives: objective main({name}: real[b, ...] -> real[b, ...], ...): ..."
+    return "losslang list shows all of them; a model is declared in the objective's header"
 
 
 def _apply(function: Value, node: ast.Call, scope: Scope) -> Value:
@@ -338,8 +349,21 @@ def _apply(function: Value, node: ast.Call, scope: Scope) -> Value:
         case Network():
             (value,) = _positional(node, scope, 1)
             return lift([value], lambda single: networks.features(function, single[0], scope, node.span), node.span)
+        case Model():
+            return _model_call(function, node, scope)
         case _:
             raise error("LL0307", f"{describe(function)} cannot be called", node.span)
+
+
+def _model_call(held: Model, node: ast.Call, scope: Scope, items: Sequence[Item] = ()) -> Value:
+    """A call of a model; a bracket says which axes of the value it takes, in which order."""
+
+    def call(single: list[Value]) -> Value:
+        x = tensor(single[0], node.span)
+        takes = bracket_axes(items, x.order, scope) if items else None
+        return model.called(held, x, scope, node.span, takes)
+
+    return lift(_positional(node, scope, 1), call, node.span)
 
 
 MISFITS = ("LL0202", "LL0207", "LL0208", "LL0301", "LL0302", "LL0307", "LL0308")
@@ -523,7 +547,8 @@ def _stop(node: ast.Call, scope: Scope) -> Value:
             )
         if not when.value:
             return evaluate(value.value, scope)
-    return operate("stop", [evaluate(value.value, scope)], node.span)
+    stopped = evaluate(value.value, scope)
+    return model.stopped(stopped) if isinstance(stopped, Model) else operate("stop", [stopped], node.span)
 
 
 def _auto(node: ast.Call, scope: Scope) -> Value:
@@ -620,6 +645,28 @@ def _complex_part(name: str) -> Callable[[ast.Call, Scope], Value]:
     return apply
 
 
+def _vjp(node: ast.Call, scope: Scope) -> Value:
+    """How the compiler writes a derivative of a model: ``vjp(D[b, ...], x, g, steps=[0])``."""
+    match node.arguments:
+        case (
+            ast.Argument(ast.Index(base=base, items=items)),
+            *given,
+            ast.Argument(ast.ListOf() as steps, "steps"),
+        ) if isinstance(held := evaluate(base, scope), Model) and len(given) > len(steps.items):
+            x, *gs = (tensor(evaluate(argument.value, scope), argument.span) for argument in given)
+            places = tuple(int(item.value) for item in steps.items if isinstance(item, ast.Number))
+            return model.derivative(held, x, gs, places, bracket_axes(items, x.order, scope), scope, node.span)
+        case _:
+            raise error(
+                "LL0206",
+                "vjp is how the compiler writes a derivative of a model",
+                node.span,
+                expected="grad[x](f)",
+                found=node.span.text,
+                hint="grad[x](sum[...](D(x))) is the gradient of what D gives",
+            )
+
+
 SPECIAL: dict[str, Callable[[ast.Call, Scope], Value]] = {
     "max": _n_ary("max"),
     "min": _n_ary("min"),
@@ -631,6 +678,7 @@ SPECIAL: dict[str, Callable[[ast.Call, Scope], Value]] = {
     "auto": _auto,
     "gaussian": _gaussian,
     "lpips_heads": _heads,
+    "vjp": _vjp,
     **{name: _box(name) for name in boxes.READERS},
     **{name: _complex_part(name) for name in complexes.READERS},
     "last": memory.last,

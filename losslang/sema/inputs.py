@@ -9,39 +9,33 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 from losslang.diagnostics import Edit, Label, LosslangError, error, nearest, renamed
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import ALIASES, TAPS
+from losslang.sema.elementwise import FUNCTIONS
 from losslang.sema.kinds import kind_of, label_axis
 from losslang.sema.losses import applied
+from losslang.sema.model_types import ModelWanted, applied_type, instantiated, joined, resolved
 from losslang.sema.naming import Names
 from losslang.sema.resolve import bind, sort_of
-from losslang.sema.terms import MAX_EXPANSIONS, Frame, too_large
+from losslang.sema.terms import MAX_EXPANSIONS, Frame, model_name, too_large
+from losslang.sema.unify import (
+    MismatchError,
+    Rest,
+    Row,
+    Var,
+    expanded,
+    find,
+    row_of,
+    text_of,
+    unify,
+    unify_vars,
+    unshared,
+)
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import REAL, Axes, Axis, Kind, meet
-
-
-@dataclass(eq=False)
-class Var:
-    """An axis to be determined."""
-
-    name: str
-    size: int | None = None
-    same: Var | None = None
-
-
-@dataclass(eq=False)
-class Rest:
-    """Any number of axes, to be determined."""
-
-    row: Row | None = None
-    name: str = "rest"
-
-
-Row: TypeAlias = "list[Var | Rest]"
 
 
 @dataclass(frozen=True)
@@ -60,8 +54,15 @@ class Wanted:
 
     def text(self) -> str:
         """As a type, for messages."""
-        row = "" if not self.row else f"[{', '.join(_name(e) for e in _expanded(self.row))}]"
-        return f"{self.kind.name}{row}{self.kind.suffix}"
+        return text_of(self.kind, self.row)
+
+    def taken(self) -> str:
+        """Where it is wanted, for messages."""
+        return f"as {self.loss} takes " + (f"'{self.parameter}'" if self.parameter else "it")
+
+    def given(self, name: str) -> str:
+        """The call with another tensor, for messages."""
+        return f"{self.loss}({self.parameter}={name})" if self.parameter else f"{self.loss}({name})"
 
 
 @dataclass
@@ -70,10 +71,6 @@ class Found:
 
     wanted: Wanted
     span: Span
-
-
-class MismatchError(Exception):
-    """Two rows cannot be one."""
 
 
 @dataclass
@@ -85,6 +82,7 @@ class Inputs:
     vars: dict[str, Var] = field(default_factory=dict[str, Var])
     fixed: set[str] = field(default_factory=set[str])
     """Inputs that the objective's header declares."""
+    models: dict[str, ModelWanted] = field(default_factory=dict[str, ModelWanted])
     bound: frozenset[str] = frozenset()
     """The variables of the binders around."""
     seen: set[tuple[str, str, int]] = field(default_factory=set[tuple[str, str, int]])
@@ -92,12 +90,14 @@ class Inputs:
 
     aliases: int = 0
     """How many aliases were written out."""
+    taken: dict[str, ir.ModelInput] = field(default_factory=dict[str, ir.ModelInput])
+    """The models, as the latest result has their axes."""
     made: dict[Axis, Var | Rest] = field(default_factory=dict["Axis", "Var | Rest"])
     """What each axis of the latest result stands for."""
 
     def declare(self, parameters: tuple[ast.Parameter, ...], axes: tuple[ast.Axis, ...] = ()) -> None:
         """The tensors of an objective's header, and the extents of axes that it gives."""
-        _row(axes, self.vars, {})
+        row_of(axes, self.vars, {})
         rests: dict[str, Rest] = {}
         for parameter in parameters:
             if isinstance(parameter.type, ast.TensorType) and is_input(parameter):
@@ -105,6 +105,11 @@ class Inputs:
                 if sort_of(parameter) == "number":
                     wanted = replace(wanted, row=[])
                 self.found[parameter.name] = Found(wanted, parameter.span)
+                self.fixed.add(parameter.name)
+            elif isinstance(parameter.type, ast.FunctionType) and sort_of(parameter) == "model":
+                self.models[parameter.name] = instantiated(
+                    parameter.type, self.vars, rests, "objective", parameter.name, parameter.span
+                )
                 self.fixed.add(parameter.name)
 
     def collect(self, expression: ast.Expression, wanted: Wanted | None = None) -> Wanted | None:
@@ -156,7 +161,8 @@ class Inputs:
     def _call(self, call: ast.Call, wanted: Wanted | None) -> Wanted | None:
         definition = self.frame.definition(call.callee)
         if definition is None:
-            return self._builtin(call, wanted)
+            model = self.models.get(model_name(call.callee) or "")
+            return self._builtin(call, wanted) if model is None else self._model_call(model, call, wanted)
         callee = call.callee.base if isinstance(call.callee, ast.Index) else call.callee
         alias = self.frame.alias(callee.name) if isinstance(callee, ast.Name) else None
         if alias is not None:
@@ -172,6 +178,8 @@ class Inputs:
             if sort_of(parameter) == "number" and argument is not None and isinstance(parameter.type, ast.TensorType):
                 kind = Kind(parameter.type.kind)
                 self.collect(argument, Wanted(kind, [], None, definition.name, parameter.name))
+            elif isinstance(parameter.type, ast.FunctionType) and sort_of(parameter) == "model":
+                self._model_argument(parameter, parameter.type, argument, definition, variables, rests, call.span)
             elif sort_of(parameter) == "tensor":
                 if argument is not None:
                     self.collect(argument, types.get(parameter.name))
@@ -187,7 +195,7 @@ class Inputs:
                 self.collect(value, Wanted(kind, row, None, definition.name, name, weak=True))
         ordered = not isinstance(call.callee, ast.Index)  # unit[c](x) has its axes in the order of x
         if wanted is not None and wanted.row is not None and definition.result is not None and ordered:
-            row = [*lead, *_row(definition.result.axes, variables, {})]
+            row = [*lead, *row_of(definition.result.axes, variables, {})]
             with suppress(MismatchError):
                 unify(row, wanted.row)
         return None
@@ -211,9 +219,53 @@ class Inputs:
         if wanted is not None:
             inner = replace(wanted, kind=Kind(_MAPS.get(name, "real")))
         keeps = name in _MAPS or not isinstance(call.callee, ast.Index) and name not in _PLACES
+        keeps = keeps and not self._is_unknown(call.callee)
         for argument in call.arguments:
             self.collect(argument.value, inner if keeps else None)
         return None
+
+    def _is_unknown(self, callee: ast.Expression) -> bool:
+        """Whether nothing has the name that is called: what that would keep of its argument is not known."""
+        from losslang.sema.evaluate import SPECIAL
+
+        name = callee.name if isinstance(callee, ast.Name) else None
+        return name is not None and name not in FUNCTIONS and name not in SPECIAL and self.frame.is_input(name)
+
+    def _model_argument(
+        self,
+        parameter: ast.Parameter,
+        declared: ast.FunctionType,
+        argument: ast.Expression | None,
+        definition: ast.Definition,
+        variables: dict[str, Var],
+        rests: dict[str, Rest],
+        span: Span,
+    ) -> None:
+        """A parameter that takes a model: one of the caller's, where it gets a name or nothing."""
+        if argument is None and parameter.default is not None:
+            return
+        name = parameter.name if argument is None else model_name(argument)
+        if name is None or not (name in self.models or self.frame.is_input(name)):
+            if argument is not None:
+                self.collect(argument, None)
+            return
+        if argument is not None and name in FUNCTIONS and name not in self.models:
+            return
+        place = span if argument is None else argument.span
+        wanted = instantiated(declared, variables, rests, definition.name, parameter.name, place)
+        if name in self.found:
+            raise _tensor_and_model(name, wanted, self.found[name].span, place)
+        known = self.models.get(name)
+        self.models[name] = wanted if known is None else joined(name, known, wanted, name in self.fixed, place)
+
+    def _model_call(self, model: ModelWanted, call: ast.Call, wanted: Wanted | None) -> None:
+        """What a model is given has its axes, and so has what it gives."""
+        takes, gives = applied_type(model)
+        for argument in call.arguments:
+            self.collect(argument.value, Wanted(model.argument, takes, None, model.parameter))
+        if wanted is not None and wanted.row is not None:
+            with suppress(MismatchError):
+                unify(gives, wanted.row)
 
     def _binder(self, call: ast.Call, bound: frozenset[str]) -> None:
         """The inputs in the bracket of a binder, and those in its body but for the variables."""
@@ -284,12 +336,14 @@ class Inputs:
         rests: dict[str, Rest],
         loss: str,
     ) -> Wanted:
-        row = _row(declared.groups[-1], variables, rests) if declared.groups else None
+        row = row_of(declared.groups[-1], variables, rests) if declared.groups else None
         bound = label_axis(declared)
         variable = variables.setdefault(bound, Var(bound)) if bound is not None else None
         return Wanted(kind_of(declared), row, variable, loss, parameter.name)
 
     def _unify(self, name: str, wanted: Wanted, span: Span) -> None:
+        if name in self.models:
+            raise _tensor_and_model(name, self.models[name], span, self.models[name].span)
         known = self.found.get(name)
         if known is None:
             self.found[name] = Found(wanted, span)
@@ -311,7 +365,7 @@ class Inputs:
         if name in self.fixed and wanted.passes and other is not None:
             other = [Rest(), *other[1:]]
         if name in self.fixed and row is not None and other is not None:
-            row, other = _unshared(row, other)
+            row, other = unshared(row, other)
         if kind is not None and row is not None and other is not None and not (name in self.fixed and wanted.weak):
             try:
                 unify(row, other)
@@ -325,26 +379,25 @@ class Inputs:
             merged = replace(merged, bound=wanted.bound)
         elif merged.bound is not None and wanted.bound is not None:
             try:
-                _unify_vars(merged.bound, wanted.bound)
+                unify_vars(merged.bound, wanted.bound)
             except MismatchError:
                 raise self._classes_conflict(name, known, wanted, span) from None
         known.wanted = merged
 
     def _conflict(self, name: str, known: Found, wanted: Wanted, span: Span) -> LosslangError:
-        taken = f"as {known.wanted.loss} takes '{known.wanted.parameter}'"
         return error(
             "LL0303",
             f"'{name}' cannot be both {known.wanted.text()} and {wanted.text()}",
             span,
-            expected=f"{known.wanted.text()}, {'as it is declared' if name in self.fixed else taken}",
-            found=f"{wanted.text()}, as {wanted.loss} takes '{wanted.parameter}'",
-            hint=f"bind another tensor: {wanted.loss}({wanted.parameter}=other_{name})",
+            expected=f"{known.wanted.text()}, {'as it is declared' if name in self.fixed else known.wanted.taken()}",
+            found=f"{wanted.text()}, {wanted.taken()}",
+            hint=f"bind another tensor: {wanted.given(f'other_{name}')}",
             labels=[Label(known.span, "first wanted here")],
         )
 
     def _classes_conflict(self, name: str, known: Found, wanted: Wanted, span: Span) -> LosslangError:
         assert known.wanted.bound is not None and wanted.bound is not None
-        ours, theirs = _find(known.wanted.bound), _find(wanted.bound)
+        ours, theirs = find(known.wanted.bound), find(wanted.bound)
         return error(
             "LL0303",
             f"'{name}' cannot hold labels of {ours.size} classes and of {theirs.size}",
@@ -370,7 +423,7 @@ class Inputs:
     def _size_boxes(self) -> None:
         """A box has four coordinates, unless its type says six."""
         for found in self.found.values():
-            row = _expanded(found.wanted.row or []) if found.wanted.kind.name == "box" else []
+            row = expanded(found.wanted.row or []) if found.wanted.kind.name == "box" else []
             if row and isinstance(row[-1], Var) and row[-1].size is None:
                 row[-1].size = 4
 
@@ -380,12 +433,15 @@ class Inputs:
         names = Names()
         dims: dict[str, Axes] = {}
         self._size_boxes()
-        self._size_boxes()
         for name in sorted(self.found, key=lambda name: name in unused):
             row = self.found[name].wanted.row
-            dims[name] = tuple(_axis(element, made, names) for element in _expanded(row or []))
+            dims[name] = tuple(_axis(element, made, names) for element in expanded(row or []))
         # a label's class axis may be that of a later input, so bounds come when all axes are named
         inputs = {name: _input(name, self.found[name].wanted, axes, made, names) for name, axes in dims.items()}
+        self.taken = {
+            name: resolved(name, model, set(made), lambda element: _axis(element, made, names))
+            for name, model in self.models.items()
+        }
         self.made = {axis: element for element, axis in made.items()}
         return inputs
 
@@ -401,6 +457,18 @@ _MAPS = {"softmax": "logit", "log_softmax": "logit", "sigmoid": "logit", "unit":
 
 _PLACES = ("pick", "size", "index")
 """What has other axes than its argument."""
+
+
+def _tensor_and_model(name: str, model: ModelWanted, tensor: Span, span: Span) -> LosslangError:
+    return error(
+        "LL0303",
+        f"'{name}' is a tensor in one place and a model in another",
+        span,
+        expected="one thing for each name",
+        found=f"{model.text()}, as {model.loss} takes '{model.parameter}'",
+        hint=f"bind another model: {model.loss}({model.parameter}=net)",
+        labels=[Label(tensor, "a tensor here")],
+    )
 
 
 def is_input(parameter: ast.Parameter) -> bool:
@@ -449,7 +517,7 @@ def _elements(
 ) -> Row | None:
     """The axes of a mask or weight that is a tensor of its own: those of the rows, else what all arguments share."""
     if definition.result is not None:
-        return _row(definition.result.axes, variables, rests)
+        return row_of(definition.result.axes, variables, rests)
     rows = [types[p.name].row or [] for p in definition.parameters if p.name in types and p.default is None]
     shared = [element for element in rows[0] if all(element in row for row in rows)] if rows else []
     first = next((element for element in shared if isinstance(element, Var)), None)
@@ -478,7 +546,7 @@ def children(node: ast.Expression) -> list[ast.Expression]:
 
 
 def _input(name: str, wanted: Wanted, dims: tuple[Axis, ...], made: dict[Var | Rest, Axis], names: Names) -> ir.Input:
-    bound = _axis(_find(wanted.bound), made, names) if wanted.bound is not None else None
+    bound = _axis(find(wanted.bound), made, names) if wanted.bound is not None else None
     axes = tuple(sorted(dims, key=lambda axis: axis.key))
     return ir.intern(ir.Input, (), axes, wanted.kind.dtype, name, wanted.kind, dims, bound)
 
@@ -489,121 +557,6 @@ def _axis(element: Var | Rest, made: dict[Var | Rest, Axis], names: Names) -> Ax
         size = None if isinstance(element, Rest) else element.size
         made[element] = Axis(name, size, rest=isinstance(element, Rest), index=len(made))
     return made[element]
-
-
-# ------------------------------------------------------------------------------------------ unification
-def _row(axes: tuple[ast.Axis, ...], variables: dict[str, Var], rests: dict[str, Rest]) -> Row:
-    row: Row = []
-    for axis in axes:
-        if axis.name is not None and axis.is_rest:
-            row.append(rests.setdefault(axis.name, Rest(name=axis.name[3:] or "rest")))
-            continue
-        name = axis.name or f"n{axis.size}"
-        variable = variables.setdefault(name, Var(name, axis.size)) if axis.name else Var(name, axis.size)
-        if axis.size is not None:
-            variable.size = axis.size
-        row.append(variable)
-    return row
-
-
-def _find(variable: Var) -> Var:
-    root = variable
-    while root.same is not None:
-        root = root.same
-    while variable.same is not None:  # paths are kept short: a tensor of ten thousand terms is unified as often
-        variable.same, variable = root, variable.same
-    root.same = None
-    return root
-
-
-def _expanded(row: Row) -> Row:
-    """The row with determined rests replaced."""
-    result: Row = []
-    for element in row:
-        if isinstance(element, Rest):
-            element = _last(element)
-            if isinstance(element, Rest) and element.row is not None:
-                result += _expanded(element.row)
-                continue
-        result.append(_find(element) if isinstance(element, Var) else element)
-    return result
-
-
-def _last(rest: Rest) -> Var | Rest:
-    """What a rest stands for, where that is one element, through other rests; the way there is kept short."""
-    passed: list[Rest] = []
-    element: Var | Rest = rest
-    while isinstance(element, Rest) and element.row is not None and len(element.row) == 1:
-        passed.append(element)
-        element = element.row[0]
-    for one in passed:
-        one.row = [element]
-    return element
-
-
-def _unify_vars(a: Var, b: Var) -> None:
-    a, b = _find(a), _find(b)
-    if a is b:
-        return
-    if a.size is not None and b.size is not None and a.size != b.size:
-        raise MismatchError
-    a.size = a.size if a.size is not None else b.size
-    b.same = a
-
-
-def unify(first: Row, second: Row) -> None:
-    """Make two rows one.
-
-    Raises:
-        MismatchError: where they differ in rank or in a declared extent.
-    """
-    a, b = _expanded(first), _expanded(second)
-    for end in (0, -1):
-        while a and b and isinstance(x := a[end], Var) and isinstance(y := b[end], Var):
-            _unify_vars(x, y)
-            a.pop(end)
-            b.pop(end)
-    if not a and not b:
-        return
-    if len(a) == 1 and isinstance(a[0], Rest):
-        if a != b:
-            a[0].row = b
-    elif len(b) == 1 and isinstance(b[0], Rest):
-        b[0].row = a
-    elif a and b and isinstance(a[0], Rest) and isinstance(b[-1], Rest):
-        _overlap(a, b)
-    elif a and b and isinstance(a[-1], Rest) and isinstance(b[0], Rest):
-        _overlap(b, a)
-    else:
-        raise MismatchError
-
-
-def _unshared(first: Row, second: Row) -> tuple[Row, Row]:
-    """Two rows without the axes that are in both already: at a call, axes that are known match by identity."""
-    a, b = _expanded(first), _expanded(second)
-    shared = [element for element in a if isinstance(element, Var) and element in b]
-    return [e for e in a if e not in shared], [e for e in b if e not in shared]
-
-
-def _overlap(a: Row, b: Row) -> None:
-    """``[..., x]`` against ``[y, ...]``: both are ``[y, ..., x]``, unless x begins with an axis of y's own name."""
-    middle = Rest()
-    first, last = a[0], b[-1]
-    assert isinstance(first, Rest) and isinstance(last, Rest)
-    if len(a) >= len(b) and _name(a[1]) == _name(b[0]):
-        first.row = []
-        unify(a[1:], b)
-    else:
-        first.row = [*b[:-1], middle]
-        last.row = [middle, *a[1:]]
-
-
-def _name(element: Var | Rest) -> str:
-    if isinstance(element, Rest):
-        return "..."
-    if element.size is None or element.name == f"n{element.size}":
-        return element.name.removeprefix("n") if element.size is not None else element.name
-    return f"{element.name}={element.size}"
 
 
 def _range(kind: Kind) -> str:

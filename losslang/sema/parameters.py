@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from losslang.diagnostics import LosslangError, did_you_mean, error, renamed
 from losslang.sema import chance, kinds, learning
 from losslang.sema.elementwise import tensor
-from losslang.sema.resolve import axis_names, sort_of, unknown_parameter
+from losslang.sema.model import as_wanted
+from losslang.sema.resolve import axis_names, needs_input, sort_of, unknown_parameter
 from losslang.sema.scope import Extent, Scope
 from losslang.sema.values import (
     NONE,
@@ -16,6 +17,7 @@ from losslang.sema.values import (
     AxisSet,
     Function,
     Listed,
+    Model,
     Network,
     Primitive,
     Static,
@@ -195,6 +197,8 @@ def bound_value(parameter: ast.Parameter, value: Value, request: Request, scope:
                 near = did_you_mean(str(value.value), options) if isinstance(value, Static) else None
                 raise _no_choice(parameter, options, span, describe(value), near)
             return value
+        case ast.FunctionType() as declared if sort_of(parameter) == "model":
+            return _model(parameter, declared, value, scope, span)
         case ast.FunctionType():
             if not isinstance(value, Network):
                 raise wrong_argument(parameter, value, span, "a network: squeeze, alexnet or vgg16")
@@ -216,6 +220,19 @@ def bound_value(parameter: ast.Parameter, value: Value, request: Request, scope:
             return _tensor(parameter, declared, value, request, scope)
         case None:
             return value
+
+
+def _model(parameter: ast.Parameter, declared: ast.FunctionType, value: Value, scope: Scope, span: Span) -> Value:
+    """A model of the caller's, or a function of one tensor in its place."""
+    if isinstance(value, Model):
+        return as_wanted(parameter, declared, value, scope, span)
+    if isinstance(value, Function) and value.definition.keyword == "fn":
+        given = dict(value.given)
+        if sum(needs_input(p) and p.name not in given for p in value.definition.parameters) == 1:
+            return value
+    if isinstance(value, Primitive):
+        return value
+    raise wrong_argument(parameter, value, span, f"a model: {type_text(parameter)}")
 
 
 def _no_direction(parameter: ast.Parameter, value: Function | Primitive, span: Span) -> LosslangError:

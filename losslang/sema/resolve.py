@@ -13,7 +13,8 @@ from typing import Literal, TypeAlias
 from losslang.diagnostics import Label, LosslangError, did_you_mean, error, renamed
 from losslang.syntax import ast
 
-Sort: TypeAlias = Literal["tensor", "number", "function", "network", "axes", "choice", "string"]
+Sort: TypeAlias = Literal["tensor", "number", "function", "network", "model", "axes", "choice", "string", "open"]
+"""``open`` is a name that nothing declares: a tensor or a model of the caller's, whatever is wanted there."""
 
 MODIFIERS = ("reduce", "mask", "ignore", "weight")
 """What every loss takes besides its own parameters."""
@@ -24,8 +25,8 @@ SCALAR_KINDS = ("real", "int", "bool")
 def sort_of(parameter: ast.Parameter) -> Sort:
     """What kind of argument a parameter takes."""
     match parameter.type:
-        case ast.FunctionType():
-            return "network"
+        case ast.FunctionType(result=result):
+            return "network" if len(result.groups) > 1 else "model"
         case ast.ChoiceType():
             return "choice"
         case ast.TensorType(kind="loss" | "fn"):
@@ -39,8 +40,8 @@ def sort_of(parameter: ast.Parameter) -> Sort:
 
 
 def needs_input(parameter: ast.Parameter) -> bool:
-    """Whether a tensor must be given."""
-    return sort_of(parameter) == "tensor" and parameter.default is None
+    """Whether a tensor or a model must be given."""
+    return sort_of(parameter) in ("tensor", "model") and parameter.default is None
 
 
 @dataclass(frozen=True)
@@ -178,9 +179,16 @@ def unknown_parameter(definition: ast.Definition, argument: ast.Argument, modifi
 _ALSO: dict[Sort, tuple[Sort, ...]] = {
     "number": ("tensor",),
     "tensor": ("number",),
-    "function": ("tensor",),
+    "function": ("model", "tensor"),
     "string": ("choice",),
+    "open": ("number",),
 }
+
+
+def _takes(parameter: ast.Parameter, sort: Sort) -> bool:
+    """Whether a parameter is for an argument of a sort."""
+    own = sort_of(parameter)
+    return own == sort or (sort == "open" and (own == "tensor" or (own == "model" and parameter.default is None)))
 
 
 def _place(definition: ast.Definition, bound: dict[str, ast.Expression], argument: ast.Argument, sort: Sort) -> str:
@@ -190,11 +198,12 @@ def _place(definition: ast.Definition, bound: dict[str, ast.Expression], argumen
         for parameter in free:
             if isinstance(parameter.type, ast.ChoiceType) and argument.value.name in parameter.type.options:
                 return parameter.name
-    choices = [sort, *_ALSO.get(sort, ())]
+    choices: list[Sort] = [sort, *_ALSO.get(sort, ())]
     for wanted in choices:
         for parameter in free:
-            if sort_of(parameter) == wanted:
+            if _takes(parameter, wanted):
                 return parameter.name
+    sort = "tensor" if sort == "open" else sort
     if not free:
         raise error(
             "LL0208",
@@ -210,5 +219,7 @@ def _place(definition: ast.Definition, bound: dict[str, ast.Expression], argumen
         argument.span,
         expected=", ".join(f"{p.name} ({sort_of(p)})" for p in free),
         found=f"a {sort}",
-        hint=f"name the parameter it is for: {free[0].name}={argument.value.span.text}",
+        hint=f"what it gives is a tensor: {argument.value.span.text}(...)"
+        if sort == "model"
+        else f"name the parameter it is for: {free[0].name}={argument.value.span.text}",
     )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, TypeVar
 
 from losslang.diagnostics import LosslangError, Problems, did_you_mean, error, renamed
 from losslang.ir import ops
-from losslang.ir.nodes import Update
+from losslang.ir.nodes import ModelInput, Update
 from losslang.sema.modules import Environment
 from losslang.sema.resolve import Sort
-from losslang.sema.values import Listed, Tensor, Value
+from losslang.sema.values import Listed, Model, Tensor, Value
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import Axes, Axis, DType
@@ -64,6 +64,8 @@ class Session:
     evaluate: Callable[[ast.Expression, Scope], Value]
     sort: Callable[[ast.Expression], Sort]
     """What kind of argument an expression of the objective's own text is."""
+    models: Mapping[str, ModelInput] = field(default_factory=dict[str, ModelInput])
+    """The models that the caller passes."""
     keys: dict[str, None] = field(default_factory=dict[str, None])
     aliases: dict[int, Value] = field(default_factory=dict[int, Value])
     """What aliases are as values, by the identity of their tree."""
@@ -183,7 +185,7 @@ class Scope:
     """The axes that the left side of a binding names, or the bracket around: one of them may be made by the value."""
     broken: set[str] = field(default_factory=set[str])
     """Bindings and index variables that an error left without meaning; it is reported already."""
-    implicit: Callable[[str], Tensor | None] | None = None
+    implicit: Callable[[str], Tensor | Model | None] | None = None
     """At the level of an objective: the input of a name."""
     memory: Memory = field(default_factory=Memory)
     left: ast.Binding | None = None
@@ -323,7 +325,7 @@ class Scope:
             raise LosslangError(())
         known = self.axes.get(name, ())
         local = tuple(axis for axis in order if self.local.get(axis) == name)
-        own = tuple(axis for axis in order if axis.name == name and self.made(axis))
+        own = tuple(axis for axis in order if name in (axis.name, f"...{axis.name}") and self.made(axis))
         if not set(known) & set(order) and (local or own):
             return local or own
         if name in self.axes:

@@ -34,6 +34,8 @@ class Frame:
     values: dict[str, Value] = field(default_factory=dict[str, Value])
     bindings: dict[str, ast.Expression] = field(default_factory=dict[str, ast.Expression])
     declared: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+    """The models that the header declares."""
     axes: frozenset[str] = frozenset()
     """Axes that the header or the left of a binding names: index variables, as in ``mask=c != 0``."""
     marks: bool = False
@@ -77,7 +79,7 @@ class Frame:
         return _placed(value, span) if alias.span.source.library else value
 
     def _taken(self, name: str) -> bool:
-        return name in self.values or name in self.bindings or name in self.declared
+        return name in self.values or name in self.bindings or name in self.declared or name in self.models
 
     def is_input(self, name: str) -> bool:
         """Whether a name means a tensor of the caller."""
@@ -98,6 +100,10 @@ class Frame:
     def sort(self, expression: ast.Expression) -> Sort:
         """What kind of argument an expression is, before anything is evaluated."""
         match expression:
+            case _ if model_name(expression) in self.models:
+                return "model"
+            case ast.Name(name=name) if name not in self.declared and self.is_input(name):
+                return "open"
             case ast.String():
                 return "string"
             case ast.Number():
@@ -148,6 +154,17 @@ def _main_factor(expression: ast.Expression) -> ast.Expression:
 def is_schedule(definition: ast.Definition) -> bool:
     """Whether a fn takes numbers only, such as ``ramp(0, 1, begin=1000, end=5000)``."""
     return definition.keyword == "fn" and all(sort_of(p) in ("number", "choice") for p in definition.parameters)
+
+
+def model_name(expression: ast.Expression) -> str | None:
+    """The name of the model that an expression would be: ``D``, ``stop(D)``, ``at(D, w)``."""
+    match expression:
+        case ast.Name(name=name):
+            return name
+        case ast.Call(callee=ast.Name(name="stop" | "at"), arguments=(ast.Argument(value=inner, name=None), *_)):
+            return model_name(inner)
+        case _:
+            return None
 
 
 def is_auto(weight: ast.Expression) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from losslang.ir import ops
 from losslang.ir.netspec import NetSpec
-from losslang.ir.nodes import Node, Noise
+from losslang.ir.nodes import ModelInput, Node, Noise
 from losslang.syntax import ast
 from losslang.types import REAL, Axes, Axis, Kind
 
@@ -124,13 +124,24 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """A model of the caller's: its result as a kind that is wanted of it, and the parameters it stands at."""
+
+    input: ModelInput
+    kind: Kind
+    frozen: bool = False
+    weights: tuple[Node, ...] | None = None
+    """Its parameters as values, where the text speaks of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Auto:
     """``auto`` or ``auto(init)``: learned, once a parameter says how it is bounded."""
 
     init: float | Noise | None = None
 
 
-Value: TypeAlias = Tensor | Complex | Static | Listed | AxisSet | Function | Primitive | Network | Auto
+Value: TypeAlias = Tensor | Complex | Static | Listed | AxisSet | Function | Primitive | Network | Model | Auto
 
 NONE = Static(None)
 
@@ -158,6 +169,8 @@ def describe(value: Value) -> str:
             return f"the function {value.name}"
         case Network():
             return f"the network {value.spec}"
+        case Model():
+            return f"the model {value.input.name}: {value.input.type_text}"
         case Auto():
             return "auto"
 

@@ -84,10 +84,10 @@ def _names(definition: ast.Definition) -> Iterator[Diagnostic]:
 def _inputs(definition: ast.Definition) -> Iterator[Diagnostic]:
     """An objective takes what a batch can hold."""
     for parameter in definition.parameters:
-        if sort_of(parameter) not in ("tensor", "number"):
+        if sort_of(parameter) not in ("tensor", "number", "model"):
             yield Diagnostic(
                 "LL0309",
-                f"an objective takes tensors and numbers; '{parameter.name}' is neither",
+                f"an objective takes tensors, numbers and models; '{parameter.name}' is none of them",
                 parameter.span,
                 expected="a type such as real[b, ...]",
                 hint="name the loss or the network where it is used",

@@ -26,9 +26,9 @@ from losslang.types import BOOL, REAL, Axis, Kind
 
 Array = NDArray[Any]
 
-NETWORKS = ("lpips", "style")
-SPELLED = {"w_mse": ("eps=0.5",), "mochi": ("hard=3",)}
-"""What losses need besides their defaults: here are fewer samples than dimensions, and short queues."""
+NETWORKS = ("lpips", "content", "style")
+SPELLED = {"w_mse": ("eps=0.5",), "mochi": ("hard=3",), "stft_loss": ("n=8", "hop=2", "win=8")}
+"""What losses need besides their defaults: here are fewer samples than dimensions, short queues, short sounds."""
 
 
 def call_of(entry: Entry) -> str:
