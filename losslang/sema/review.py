@@ -9,7 +9,7 @@ from losslang.diagnostics import Diagnostic, LosslangError, Problems
 from losslang.sema import wellformed
 from losslang.sema.elaborate import Program, elaborated, of_definition, of_expression, program, value_of
 from losslang.sema.modules import Environment, Item, environment
-from losslang.sema.resolve import sort_of
+from losslang.sema.resolve import open_axes, sort_of
 from losslang.sema.unit import Unit
 from losslang.syntax import ast, parser
 
@@ -94,7 +94,19 @@ def _item(item: Item, known: Environment, unit: Unit) -> None:
     if isinstance(item, ast.Definition) and item.keyword == "objective":
         elaborated(of_definition(item, known, unit))
     elif _stands_alone(item):
-        value_of(ast.Name(item.name, span=item.span), known)
+        value_of(_call(item), known)
+
+
+SOME = 4096
+"""An extent of a queue or table that is enough for what a definition picks from it."""
+
+
+def _call(item: Item) -> ast.Expression:
+    """A definition used with tensors alone; where the extent of a queue or table is the call's to give, some extent."""
+    name = ast.Name(item.name, span=item.span)
+    sizes = open_axes(item) if isinstance(item, ast.Definition) else []
+    given = tuple(ast.Argument(ast.Number(SOME, span=item.span), axis, span=item.span) for axis in sizes)
+    return ast.Call(name, given, span=item.span) if given else name
 
 
 def _stands_alone(item: Item) -> bool:
