@@ -101,7 +101,36 @@ class Bracketed:
             )
         return known
 
+    def word(self, given: Mapping[str, Value], name: str, choices: Sequence[str], hint: str | None = None) -> str:
+        """An option that is one of a few words; the first of them where it is left out."""
+        value = given.get(name)
+        if value is None:
+            return choices[0]
+        word = value.value if isinstance(value, Static) else None
+        if not isinstance(word, str) or word not in choices:
+            raise error(
+                "LL0308",
+                f"{name} of {self.name} is a choice",
+                self.span,
+                expected=" or ".join(choices),
+                found=describe(value),
+                hint=hint or f"write {name}={choices[0]}",
+            )
+        return word
+
     # ------------------------------------------------------------------------------------- axes and filters
+    def whole(
+        self, domain: tuple[Condition, ...], over: Axes, *, expected: str, found: str, hint: str, where: str = "an axis"
+    ) -> None:
+        """Refuse a filter over axes that are taken as wholes, of the value or in the bracket.
+
+        Raises:
+            LosslangError: LL0304.
+        """
+        if split_domain(domain, over)[0] or self.callee.filter is not None:
+            message = f"{self.name} over {where} with a filter or mask"
+            raise error("LL0304", message, self.span, expected=expected, found=found, hint=hint)
+
     def axes(self, order: Axes) -> Axes:
         """The axes that the bracket names, for a value with this order."""
         return bracket_axes(self.callee.items, order, self.scope)
@@ -331,15 +360,8 @@ def _pair(call: Bracketed, x: Tensor) -> tuple[Axis, Axis]:
             found=axes_text(axes) or "no axis",
             hint=f"the value has the axes {axes_text(x.order) or 'of a number: none'}",
         )
-    if any(set(condition.node.axes) & set(axes) for condition in x.domain) or call.callee.filter is not None:
-        raise error(
-            "LL0304",
-            f"{call.name} over axes with a filter or mask",
-            call.span,
-            expected="a whole matrix",
-            found=describe(x),
-            hint="give what is outside a number: a if m else (d == e)",
-        )
+    outside = "give what is outside a number: a if m else (d == e)"
+    call.whole(x.domain, axes, expected="a whole matrix", found=describe(x), hint=outside, where="axes")
     return axes[0], axes[1]
 
 
@@ -419,7 +441,7 @@ def _solve(call: Bracketed) -> Value:
                 hint=f"index it: x[..., {call.scope.name_of(row)}]",
             )
         domain = combine([a, x], call.span)
-        if any(set(condition.node.axes) & {row, column} for condition in domain):
+        if split_domain(domain, (row, column))[0]:
             raise error("LL0304", "solve over an axis with a filter or mask", call.span, hint="give numbers outside")
         node = map_along("solve", (spread(a.node, (row, column)), spread(x.node, (row,))), (row, column))
         outer = tuple(axis for axis in a.order if axis not in (row, column))
@@ -476,15 +498,7 @@ def _padding(call: Bracketed, given: dict[str, Value]) -> str:
 
 def _halved(call: Bracketed, x: Tensor, pad: str) -> Tensor:
     axes = call.axes(x.order)
-    if any(set(condition.node.axes) & set(axes) for condition in x.domain) or call.callee.filter is not None:
-        raise error(
-            "LL0304",
-            f"{call.name} over an axis with a filter or mask",
-            call.span,
-            expected="whole images",
-            found=describe(x),
-            hint="mask the result instead",
-        )
+    call.whole(x.domain, axes, expected="whole images", found=describe(x), hint="mask the result instead")
     over = tuple(axis for axis in axes if axis in x.node.axes)
     node = map_along("halve", (x.node,), over, pad=pad)
     made = {axis: axis.derive("half") for axis in over}

@@ -35,15 +35,13 @@ def _concat(call: Bracketed) -> Value:
                 )
         over = [own[0] for own in axes]
         domain = combine(parts, call.span)
-        if any(set(condition.node.axes) & set(over) for condition in domain):
-            raise error(
-                "LL0304",
-                "concat over an axis with a filter or mask",
-                call.span,
-                expected="values that are defined everywhere along what is joined",
-                found=axes_text(tuple(over)),
-                hint="mask the result instead",
-            )
+        call.whole(
+            domain,
+            tuple(over),
+            expected="values that are defined everywhere along what is joined",
+            found=axes_text(tuple(over)),
+            hint="mask the result instead",
+        )
         others = merge_orders([tuple(a for a in p.order if a not in over) for p in parts])
         nodes = [spread(p.node, (*others, axis)) for p, axis in zip(parts, over, strict=True)]
         made = map_along("concat", nodes, over)

@@ -28,7 +28,15 @@ from losslang.sema import (
 )
 from losslang.sema.along import Bracketed
 from losslang.sema.binders import BINDERS, binder, is_binder
-from losslang.sema.brackets import MAPS, REDUCTIONS, Item, bracket_axes, bracketed, declare_ranges, indexed
+from losslang.sema.brackets import (
+    MAPS,
+    REDUCTIONS,
+    Item,
+    bracket_axes,
+    bracketed,
+    declare_ranges,
+    indexed,
+)
 from losslang.sema.elementwise import FUNCTIONS, applied, combine, lift, operate, tensor
 from losslang.sema.losses import retitled
 from losslang.sema.resolve import needs_input
@@ -625,24 +633,24 @@ def _heads(node: ast.Call, scope: Scope) -> Value:
     return networks.heads(net, scope)
 
 
-def _box(name: str) -> Callable[[ast.Call, Scope], Value]:
-    """``lo(p)``, ``hi(p)``, ``center(p)`` and ``extent(p)`` of boxes."""
+def _reader(read: Callable[[Value, Scope, Span], Value]) -> Callable[[ast.Call, Scope], Value]:
+    """A function of one value, or of each element of a list."""
 
     def apply(node: ast.Call, scope: Scope) -> Value:
         (x,) = _positional(node, scope, 1)
-        return lift([x], lambda single: boxes.read(name, tensor(single[0], node.span), scope, node.span), node.span)
+        return lift([x], lambda single: read(single[0], scope, node.span), node.span)
 
     return apply
+
+
+def _box(name: str) -> Callable[[ast.Call, Scope], Value]:
+    """``lo(p)``, ``hi(p)``, ``center(p)`` and ``extent(p)`` of boxes."""
+    return _reader(lambda x, scope, span: boxes.read(name, tensor(x, span), scope, span))
 
 
 def _complex_part(name: str) -> Callable[[ast.Call, Scope], Value]:
     """``re(z)``, ``im(z)``, ``abs2(z)`` and ``angle(z)``."""
-
-    def apply(node: ast.Call, scope: Scope) -> Value:
-        (z,) = _positional(node, scope, 1)
-        return lift([z], lambda single: complexes.part(name, single[0], node.span, operate), node.span)
-
-    return apply
+    return _reader(lambda z, scope, span: complexes.part(name, z, span, operate))
 
 
 def _vjp(node: ast.Call, scope: Scope) -> Value:
@@ -698,6 +706,15 @@ EXTENTS = ("size", "index")
 
 def _extent(name: str, callee: ast.Index, node: ast.Call, scope: Scope) -> Value:
     x = tensor(_positional(node, scope, 1)[0], node.span)
+    if callee.filter is not None:
+        raise error(
+            "LL0309",
+            f"{name} takes no filter",
+            callee.filter.span,
+            expected=f"{name}[h](x)",
+            found=callee.span.text,
+            hint="how many elements a filter leaves is count[h](condition)",
+        )
     axes = bracket_axes(callee.items, x.order, scope)
     if len(axes) != 1 or axes[0] not in x.node.axes:
         raise error("LL0204", f"{name} takes one axis of its value", node.span, expected=f"{name}[h](x)")
@@ -711,21 +728,21 @@ def _window(name: str, callee: ast.Index, node: ast.Call, scope: Scope) -> Value
 
     def apply(single: list[Value]) -> Value:
         x, *kernel = (tensor(value, node.span) for value in single)
-        return windowed(name, x, kernel, bracket_axes(callee.items, x.order, scope), scope, node.span)
+        return windowed(Bracketed(name, callee, node, scope), x, kernel)
 
     return lift(values, apply, node.span)
 
 
-def windowed(name: str, x: Tensor, kernel: list[Tensor], over: Axes, scope: Scope, span: Span) -> Tensor:
+def windowed(call: Bracketed, x: Tensor, kernel: list[Tensor]) -> Tensor:
     """A window moved along axes; a filter on them would say nothing about a window, so it is an error."""
-    if any(set(condition.node.axes) & set(over) for condition in x.domain):
-        raise error("LL0304", f"{name} over an axis with a filter or mask", span, hint="mask the result instead")
+    name, scope, over = call.name, call.scope, call.axes(x.order)
+    call.whole(x.domain, over, expected="whole windows", found=describe(x), hint="mask the result instead")
     axes = tuple(axis for axis in x.node.axes if axis in over)
     if name.endswith("_t") and any(axis.parent is None or axis.ordinal for axis in axes):
         raise error(
             "LL0309",
             f"{name} is how the compiler writes the transpose of {name[:-2]}",
-            span,
+            call.span,
             expected="an axis that a window left",
             found=describe(x),
             hint=f"write {name[:-2]}[...](...), and grad for its derivative",

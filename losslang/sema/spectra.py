@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from losslang.diagnostics import error
 from losslang.ir import ops
 from losslang.ir.maps import STFT_WINDOWS, map_along, spread
 from losslang.sema.along import CHOICES, Bracketed
@@ -18,16 +17,13 @@ PARTS = CHOICES["part"]
 def _fft(call: Bracketed) -> Value:
     """``fft[h, w](x)``: the orthonormal discrete Fourier transform; ``part=`` gives one real part of it."""
     given = call.arguments(["x"], ["part"])
-    part = _word(call, given, "part", PARTS)
+    wanted = _parts(call, given)
 
     def transformed(x: Tensor) -> Value:
         over = call.axes(x.order)
         _check(call, x, over)
         node = spread(ops.apply("real", x.node), over)
-        parts = [
-            Tensor(map_along("fft", (node,), over, part=name), x.order, x.domain)
-            for name in ([part] if part is not None else PARTS)
-        ]
+        parts = [Tensor(map_along("fft", (node,), over, part=name), x.order, x.domain) for name in wanted]
         return parts[0] if len(parts) == 1 else Complex(*parts)
 
     return call.one(given["x"], transformed)
@@ -42,16 +38,16 @@ def _stft(call: Bracketed) -> Value:
     n = call.number(given["n"], "n", low=2)
     hop = call.number(given["hop"], "hop")
     win = call.number(given.get("win", Static(n)), "win", high=n)
-    window = _word(call, given, "window", STFT_WINDOWS) or "hann"
-    pad = _word(call, given, "pad", ("reflect", "zero")) or "reflect"
-    part = _word(call, given, "part", PARTS)
+    window = call.word(given, "window", STFT_WINDOWS)
+    pad = call.word(given, "pad", ("reflect", "zero"))
+    wanted = _parts(call, given)
 
     def transformed(x: Tensor) -> Value:
         axis = call.one_axis(x)
         _check(call, x, (axis,))
         node = spread(ops.apply("real", x.node), (axis,))
         parts: list[Tensor] = []
-        for name in [part] if part is not None else PARTS:
+        for name in wanted:
             options = {"n": n, "hop": hop, "win": win, "window": window, "pad": pad, "part": name}
             made = map_along("stft", (node,), (axis,), **options)
             parts.append(Tensor(made, _framed(call, x, axis, made.axes), x.domain))
@@ -63,40 +59,25 @@ def _stft(call: Bracketed) -> Value:
 def _framed(call: Bracketed, x: Tensor, axis: Axis, made: Axes) -> Axes:
     """The order of a spectrogram's axes: frequencies, then frames, in the place of the samples."""
     frames = next(a for a in made if a.parent == axis)
-    bins = next(a for a in made if a not in x.node.axes and a is not frames and a != frames)
+    bins = next(a for a in made if a not in x.node.axes and a != frames)
     call.scope.local[frames] = call.scope.name_of(axis)
     call.scope.local[bins] = "f"
     return tuple(a for known in x.order for a in ((bins, frames) if known == axis else (known,)))
 
 
-def _check(call: Bracketed, x: Tensor, over: Sequence[Axis]) -> None:
-    if any(set(condition.node.axes) & set(over) for condition in x.domain):
-        raise error(
-            "LL0304",
-            f"{call.name} over an axis with a filter or mask",
-            call.span,
-            expected=f"a value without a filter over {', '.join(map(str, over))}",
-            found=describe(x),
-            hint="mask the result instead: a spectrum mixes all of its samples",
-        )
+def _check(call: Bracketed, x: Tensor, over: Axes) -> None:
+    call.whole(
+        x.domain,
+        over,
+        expected=f"a value without a filter over {', '.join(map(str, over))}",
+        found=describe(x),
+        hint="mask the result instead: a spectrum mixes all of its samples",
+    )
 
 
-def _word(call: Bracketed, given: dict[str, Value], name: str, choices: Sequence[str]) -> str | None:
-    """An option that is one of a few words, or None where it is left out."""
-    value = given.get(name)
-    if value is None:
-        return None
-    word = value.value if isinstance(value, Static) else None
-    if not isinstance(word, str) or word not in choices:
-        raise error(
-            "LL0308",
-            f"{name} of {call.name} is a choice",
-            call.span,
-            expected=" or ".join(choices),
-            found=describe(value),
-            hint=f"write {name}={choices[0]}",
-        )
-    return word
+def _parts(call: Bracketed, given: dict[str, Value]) -> Sequence[str]:
+    """The real parts that are wanted: both, unless the IR's own text names one."""
+    return [call.word(given, "part", PARTS)] if "part" in given else PARTS
 
 
 BUILTINS: dict[str, Callable[[Bracketed], Value]] = {"fft": _fft, "stft": _stft}
