@@ -204,10 +204,6 @@ class Problems:
         return LosslangError([one for problem in self.errors for one in problem.diagnostics])
 
 
-class LosslangWarning(UserWarning):
-    """What `losslang.compile` and the first call warn of; ``allow=`` names the codes that are meant as they are."""
-
-
 def at_call(problem: LosslangError, call: Span) -> LosslangError:
     """The error of a definition's body, with the call that led there; of one in the library, at the call.
 

@@ -27,9 +27,6 @@ from losslang.syntax import ast, parser, printer
 WHOLE = ("name", "use", "definitions", "axes", "inputs", "bindings", "constants", "terms", "passes", "bind")
 """The keys of an objective in the mapping form."""
 
-BESIDE = ("use", "constants", "bind")
-"""The keys that may also stand beside ``objective``."""
-
 T = TypeVar("T")
 
 

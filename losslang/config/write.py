@@ -127,28 +127,23 @@ def _value(node: ast.Expression, frame: Frame) -> Value:
 def _text(node: ast.Expression, frame: Frame) -> str:
     for name in ast.walk(node):
         if isinstance(name, ast.Name) and ":" in name.name:
-            node = _written(node, frame.environment)
+            node = ast.rewritten(node, lambda part: _written(part, frame.environment))
             break
     return printer.print_expression(node)
 
 
-def _written(node: Any, environment: Environment) -> Any:
-    """An expression with the names of modules as the text writes them."""
-    if isinstance(node, tuple):
-        return tuple(_written(part, environment) for part in cast("tuple[Any, ...]", node))
-    if not isinstance(node, ast.Node):
-        return node
-    if isinstance(node, ast.Name) and ":" in node.name:
-        written = environment.written(node.name)
-        if written is None:
-            raise error(
-                "LL0309",
-                "this stands for what a module keeps to itself, and a config cannot name it",
-                node.span,
-                expected="definitions of modules that the text uses itself",
-                found=node.name.rpartition(":")[2],
-                hint="use the module that defines it, too",
-            )
-        return ast.Name(written, span=node.span)
-    parts = {name: _written(getattr(node, name), environment) for name in type(node).__dataclass_fields__}
-    return type(node)(**parts)
+def _written(node: ast.Node, environment: Environment) -> ast.Node | None:
+    """The name of a module's definition as the text writes it; None for what is no such name."""
+    if not isinstance(node, ast.Name) or ":" not in node.name:
+        return None
+    written = environment.written(node.name)
+    if written is None:
+        raise error(
+            "LL0309",
+            "this stands for what a module keeps to itself, and a config cannot name it",
+            node.span,
+            expected="definitions of modules that the text uses itself",
+            found=node.name.rpartition(":")[2],
+            hint="use the module that defines it, too",
+        )
+    return ast.Name(written, span=node.span)

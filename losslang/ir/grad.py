@@ -38,7 +38,10 @@ def gradients(root: Node, wrt: Sequence[Node], seed: Node = ONE, rows: Rows = NO
     """
     cotangents: dict[Node, Node] = {root: seed}
     stop_at = set(wrt)
-    for node in reversed(_between(root, stop_at)):
+    order = ir.depending([root], stop_at)
+    if root in stop_at:
+        order.append(root)
+    for node in reversed(order):
         cotangent = cotangents.get(node)
         if cotangent is None or is_const(cotangent, 0) or (node in stop_at and node is not root):
             continue
@@ -83,16 +86,6 @@ def _consumed(root: Node) -> set[Axis]:
             case _:
                 found |= {*node.axes, *(axis for arg in node.args for axis in arg.axes)}
     return found
-
-
-def _between(root: Node, wrt: set[Node]) -> list[Node]:
-    """The nodes that depend on one of ``wrt``, operands first."""
-    depends: set[Node] = set()
-    order = ir.topological([root])
-    for node in order:
-        if node in wrt or any(arg in depends for arg in node.args):
-            depends.add(node)
-    return [node for node in order if node in depends]
 
 
 def _shaped(cotangent: Node, node: Node, rows: Rows) -> Node:

@@ -44,11 +44,8 @@ def _depends(root: Node, leaf: Node) -> bool:
 def _closed(roots: Sequence[Node], variable: Node) -> tuple[list[Node], tuple[Node, ...]]:
     """The roots over leaves in place of the variable and of the largest parts without it, and these parts."""
     (axis,) = variable.axes
-    changing = {variable}
-    order = topological(roots)
-    for node in order:
-        if any(arg in changing for arg in node.args):
-            changing.add(node)
+    order = ir.depending(roots, {variable})
+    changing = {variable, *order}
     new: dict[Node, Node] = {variable: leaf(variable, 0)}
     parts: list[Node] = []
 
@@ -60,10 +57,9 @@ def _closed(roots: Sequence[Node], variable: Node) -> tuple[list[Node], tuple[No
             new[node] = node if held else leaf(node, len(parts))
 
     for node in order:
-        if node in changing and node is not variable:
-            for arg in node.args:
-                hold(arg)
-            new[node] = rebuild(node, tuple(new[arg] for arg in node.args))
+        for arg in node.args:
+            hold(arg)
+        new[node] = rebuild(node, tuple(new[arg] for arg in node.args))
     for root in roots:
         hold(root)
     return [new[root] for root in roots], tuple(parts)

@@ -6,7 +6,7 @@ dimensions in the order of its ``axes``, which are sorted by one key: aligning o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
@@ -323,6 +323,17 @@ def topological(roots: Iterable[Node], operands: Callable[[Node], tuple[Node, ..
         stack.append((node, True))
         stack.extend((arg, False) for arg in reversed(operands(node)) if arg not in done)
     return list(done)
+
+
+def depending(roots: Iterable[Node], leaves: Set[Node]) -> list[Node]:
+    """The nodes that one of ``leaves`` has a part in, operands first, without the leaves themselves."""
+    depends = {*leaves}
+    found: list[Node] = []
+    for node in topological(roots):
+        if node not in leaves and any(arg in depends for arg in node.args):
+            depends.add(node)
+            found.append(node)
+    return found
 
 
 def makers(roots: Iterable[Node]) -> dict[Axis, Node]:

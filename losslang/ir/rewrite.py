@@ -33,47 +33,44 @@ def rebuild(node: Node, args: tuple[Node, ...]) -> Node:
             return ir.intern(type(node), args, node.axes, node.dtype, *ir.attributes(node))
 
 
-def substitute(roots: Iterable[Node], replace: Callable[[Node], Node | None]) -> dict[Node, Node]:
+def substitute(
+    roots: Iterable[Node], replace: Callable[[Node], Node | None], settled: set[Node] | None = None
+) -> dict[Node, Node]:
     """What every node under the roots becomes when ``replace`` rewrites each after its operands.
 
-    ``replace`` sees the node over its new operands and answers the replacement, or None to keep it.
+    ``replace`` sees the node over its new operands and answers the replacement, or None to keep it. What is in
+    ``settled`` is not looked at; what neither changes nor has operands that do is added to it.
     """
+    known = set[Node]() if settled is None else settled
     new: dict[Node, Node] = {}
-    for node in topological(roots):
-        rebuilt = rebuild(node, tuple(new[arg] for arg in node.args))
-        new[node] = replace(rebuilt) or rebuilt
-    return new
-
-
-def transform(objective: Objective, replace: Callable[[Node], Node | None]) -> Objective:
-    """An objective with every node rewritten bottom-up; the same object where nothing changed."""
-    new = substitute(objective.roots(), replace)
-    if all(new[root] is root for root in objective.roots()):
-        return objective
-    return objective.map(lambda root: new[root])
-
-
-def fixpoint(objective: Objective, replace: Callable[[Node], Node | None], limit: int = 20) -> Objective:
-    """``transform`` until nothing changes; what has settled is not looked at again."""
-    settled: set[Node] = set()
-    for _ in range(limit):
-        new = _step(objective.roots(), replace, settled)
-        if all(new[root] is root for root in objective.roots()):
-            break
-        objective = objective.map(new.__getitem__)
-    return objective
-
-
-def _step(roots: Iterable[Node], replace: Callable[[Node], Node | None], settled: set[Node]) -> dict[Node, Node]:
-    """`substitute` of what has not settled: of nodes that change by themselves or through their operands."""
-    new: dict[Node, Node] = {}
-    for node in topological(roots, lambda node: () if node in settled else node.args):
-        if node in settled:
+    for node in topological(roots, lambda node: () if node in known else node.args):
+        if node in known:
             new[node] = node
             continue
         rebuilt = rebuild(node, tuple(new[arg] for arg in node.args))
         found = replace(rebuilt)
         new[node] = rebuilt if found is None else found
         if found is None and rebuilt is node:
-            settled.add(node)
+            known.add(node)
     return new
+
+
+def transform(
+    objective: Objective, replace: Callable[[Node], Node | None], settled: set[Node] | None = None
+) -> Objective:
+    """An objective with every node rewritten bottom-up; the same object where nothing changed."""
+    new = substitute(objective.roots(), replace, settled)
+    if all(new[root] is root for root in objective.roots()):
+        return objective
+    return objective.map(new.__getitem__)
+
+
+def fixpoint(objective: Objective, replace: Callable[[Node], Node | None], limit: int = 20) -> Objective:
+    """``transform`` until nothing changes; what has settled is not looked at again."""
+    settled: set[Node] = set()
+    for _ in range(limit):
+        changed = transform(objective, replace, settled)
+        if changed is objective:
+            break
+        objective = changed
+    return objective

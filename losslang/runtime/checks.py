@@ -375,12 +375,17 @@ def check_values(inputs: Sequence[InputSpec], keys: Sequence[str], tensors: Sequ
             _check_unit(spec, key, tensor)
 
 
-def _check_labels(spec: InputSpec, key: str, tensor: Tensor, classes: int) -> None:
-    wrong = (tensor < 0) | (tensor >= classes)
-    for value in spec.ignore:
+def _outside(tensor: Tensor, count: int, ignored: Sequence[int] = ()) -> int | None:
+    """The first number that is none of 0 to count - 1, nor ignored."""
+    wrong = (tensor < 0) | (tensor >= count)
+    for value in ignored:
         wrong &= tensor != value
-    if bool(wrong.any()):
-        bad = tensor[wrong].flatten()[0].item()
+    return int(tensor[wrong].flatten()[0]) if bool(wrong.any()) else None
+
+
+def _check_labels(spec: InputSpec, key: str, tensor: Tensor, classes: int) -> None:
+    bad = _outside(tensor, classes, spec.ignore)
+    if bad is not None:
         raise _error(
             "LL0505",
             f"'{key}' holds the label {bad}",
@@ -392,9 +397,8 @@ def _check_labels(spec: InputSpec, key: str, tensor: Tensor, classes: int) -> No
 
 
 def _check_places(spec: InputSpec, key: str, tensor: Tensor, axis: str, count: int) -> None:
-    wrong = (tensor < 0) | (tensor >= count)
-    if bool(wrong.any()):
-        bad = tensor[wrong].flatten()[0].item()
+    bad = _outside(tensor, count)
+    if bad is not None:
         raise _error(
             "LL0505",
             f"'{key}' points at place {bad} of axis '{axis}'",

@@ -400,9 +400,8 @@ def spectrogram(x: Tensor, dim: int, n: int, hop: int, win: int, window: str, pa
     moved = x.movedim(dim, -1)
     flat = moved.reshape(-1, moved.shape[-1])
     half = n // 2
-    padded = flat[:, reflected(flat, half)] if pad == "reflect" else F.pad(flat, (half, half))
-    shape = hann(win, flat) if window == "hann" else hamming(win, flat)
-    made = torch.stft(padded, n, hop, win, shape, center=False, return_complex=True)
+    longer = flat[:, reflected(flat, half)] if pad == "reflect" else F.pad(flat, (half, half))
+    made = torch.stft(longer, n, hop, win, bell(window, win, flat), center=False, return_complex=True)
     return made.reshape(*moved.shape[:-1], *made.shape[-2:]).transpose(-1, -2).movedim(-2, dim)
 
 
@@ -414,21 +413,16 @@ def reflected(x: Tensor, half: int) -> Tensor:
     return torch.minimum(places, period - places).clamp(max=last)
 
 
-def hann(count: int, like: Tensor) -> Tensor:
-    """A periodic Hann window."""
-    return torch.hann_window(count, dtype=like.dtype, device=like.device)
-
-
-def hamming(count: int, like: Tensor) -> Tensor:
-    """A periodic Hamming window."""
-    return torch.hamming_window(count, dtype=like.dtype, device=like.device)
+def bell(window: str, count: int, like: Tensor) -> Tensor:
+    """A periodic Hann or Hamming window."""
+    make = torch.hann_window if window == "hann" else torch.hamming_window
+    return make(count, dtype=like.dtype, device=like.device)
 
 
 def signal(g: Tensor, length: int, dim: int, n: int, hop: int, win: int, window: str, pad: str, part: str) -> Tensor:
     """The transpose of one part of `spectrogram`: cotangents of frames at ``dim``, frequencies last, to samples."""
     g = g.movedim(dim, -2)
-    shape = hann(win, g) if window == "hann" else hamming(win, g)
-    shape = F.pad(shape, ((n - win) // 2, n - win - (n - win) // 2))
+    shape = F.pad(bell(window, win, g), ((n - win) // 2, n - win - (n - win) // 2))
     turned = torch.complex(g, torch.zeros_like(g)) if part == "re" else torch.complex(torch.zeros_like(g), g)
     full = F.pad(turned, (0, n - turned.shape[-1]))
     frames: Tensor = torch.real(torch.fft.ifft(full, dim=-1)) * n * shape  # pyright: ignore[reportUnknownArgumentType]
@@ -436,10 +430,10 @@ def signal(g: Tensor, length: int, dim: int, n: int, hop: int, win: int, window:
     places = (torch.arange(flat.shape[1], device=g.device)[:, None] * hop + torch.arange(n, device=g.device)).reshape(
         -1
     )
-    padded = torch.zeros(flat.shape[0], length + 2 * (n // 2), dtype=g.dtype, device=g.device)
-    padded = padded.index_add(1, places, flat.reshape(flat.shape[0], -1))
     half = n // 2
-    x = padded[:, half : half + length]
+    longer = torch.zeros(flat.shape[0], length + 2 * half, dtype=g.dtype, device=g.device)
+    longer = longer.index_add(1, places, flat.reshape(flat.shape[0], -1))
+    x = longer[:, half : half + length]
     if pad == "reflect":
-        x = torch.zeros_like(x).index_add(1, reflected(x, half), padded)
+        x = torch.zeros_like(x).index_add(1, reflected(x, half), longer)
     return x.reshape(*frames.shape[:-2], length).movedim(-1, dim)

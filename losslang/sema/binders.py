@@ -22,7 +22,7 @@ from losslang.sema.scope import Scope
 from losslang.sema.values import Condition, Listed, Static, Tensor, Value, axes_text, describe, merge_orders
 from losslang.source import Span
 from losslang.syntax import ast
-from losslang.types import INT, REAL, Axes, Kind
+from losslang.types import INT, REAL, Axes, Kind, ordered
 
 MAX_STEPS = 10_000
 """Steps of a fold: each of them is written out."""
@@ -251,8 +251,7 @@ def fold(first: Value, evaluate: Callable[[Value, Node | None], Value], steps: i
 
 def variable(order: Axes, dtype: str = "real") -> Node:
     """A new leaf that stands for a value with these axes; none is left when an elaboration ends."""
-    axes = tuple(sorted(set(order), key=lambda axis: axis.key))
-    return ir.Variable((), axes, "int" if dtype == "int" else "real", -1)
+    return ir.Variable((), ordered(set(order)), "int" if dtype == "int" else "real", -1)
 
 
 def _items(value: Value) -> Sequence[Value]:
@@ -273,7 +272,7 @@ def unrolled(
     start: Sequence[Node], leaves: Sequence[Node], body: Sequence[Node], steps: int, place: Node | None, span: Span
 ) -> list[Node]:
     """The body's nodes with the leaves replaced by what they hold, step after step."""
-    changing = _depending(body, {*leaves, *(() if place is None else (place,))})
+    changing = ir.depending(body, {*leaves, *(() if place is None else (place,))})
     if len(changing) * steps > MAX_NODES:
         raise error(
             "LL0406",
@@ -293,17 +292,6 @@ def unrolled(
         held = [now.get(node, node) for node in body]
         held = [ops.apply("real", node) if node.dtype != "real" else node for node in held]
     return held
-
-
-def _depending(roots: Sequence[Node], leaves: set[Node]) -> list[Node]:
-    """The nodes that a step makes anew, operands first."""
-    depends = set(leaves)
-    found: list[Node] = []
-    for node in ir.topological(roots):
-        if any(arg in depends for arg in node.args):
-            depends.add(node)
-            found.append(node)
-    return found
 
 
 # ------------------------------------------------------------------------------------------ argmin

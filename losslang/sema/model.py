@@ -10,6 +10,7 @@ from losslang.ir import ops
 from losslang.ir.models import model, model_vjp
 from losslang.ir.nodes import ModelCall, Node
 from losslang.sema import kinds
+from losslang.sema.brackets import split_domain
 from losslang.sema.elementwise import tensor
 from losslang.sema.scope import Scope
 from losslang.sema.values import Model, Tensor, Value, axes_text, describe
@@ -31,7 +32,7 @@ def called(value: Model, given: Value, scope: Scope, span: Span, takes: Axes | N
     x = kinds.convert(x, kind, scope.axes, ast.TensorType(kind.name), span)
     call = _call(value, x, scope, span, takes)
     consumed = set(call.takes) - set(call.gives)
-    if any(set(condition.node.axes) & consumed for condition in x.domain):
+    if split_domain(x.domain, tuple(consumed))[0]:
         raise error(
             "LL0304",
             f"the model '{value.input.name}' takes whole tensors, and this one has a filter or mask",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias
 
 from losslang.diagnostics import Label, LosslangError, did_you_mean, error
 from losslang.sema import files, wellformed
@@ -172,17 +172,12 @@ class Environment:
     def qualified(self, expression: ast.Expression) -> ast.Expression:
         """An expression of this module for use in any other text: its names say where they belong."""
 
-        def change(value: Any) -> Any:
-            if isinstance(value, tuple):
-                return tuple(change(one) for one in cast("tuple[Any, ...]", value))
-            if isinstance(value, ast.Name) and self._brings(value.name):
-                return replace(value, name=f"{self.key}:{value.name}")
-            if not isinstance(value, ast.Node):
-                return value
-            parts = {name: change(getattr(value, name)) for name in type(value).__dataclass_fields__ if name != "span"}
-            return replace(value, **parts)
+        def named(node: ast.Node) -> ast.Node | None:
+            if isinstance(node, ast.Name) and self._brings(node.name):
+                return replace(node, name=f"{self.key}:{node.name}")
+            return None
 
-        return change(expression) if self.key else expression
+        return ast.rewritten(expression, named) if self.key else expression
 
     def written(self, name: str) -> str | None:
         """How the text writes a name that `qualified` made; None where it has no name for it."""

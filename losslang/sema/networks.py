@@ -8,6 +8,7 @@ from losslang.diagnostics import error
 from losslang.ir.netspec import TAPS, NetSpec, canonical
 from losslang.ir.nodes import Heads, Net, intern
 from losslang.sema import kinds
+from losslang.sema.brackets import split_domain
 from losslang.sema.elementwise import tensor
 from losslang.sema.scope import Scope
 from losslang.sema.values import Listed, Network, Tensor, Value, describe
@@ -78,7 +79,7 @@ def features(net: Network, value: Value, scope: Scope, span: Span) -> Value:
     if channels.size not in (None, 3):
         raise error("LL0302", f"{net.spec.name} wants 3 channels", span, expected="3", found=str(channels.size))
     x = kinds.convert(x, Kind("image", (-1.0, 1.0)), scope.axes, ast.TensorType("image"), span)
-    if any(set(condition.node.axes) & {channels, height, width} for condition in x.domain):
+    if split_domain(x.domain, (channels, height, width))[0]:
         raise error(
             "LL0304",
             "a network sees whole images, and this one has a filter or mask over its pixels",

@@ -9,7 +9,7 @@ import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from losslang.diagnostics import LosslangError, did_you_mean, error
 from losslang.sema.resolve import MODIFIERS, axis_names, bind
@@ -308,7 +308,8 @@ def _with_parameter(part: Part, override: Override, frame: Frame) -> ast.Express
             found=", ".join(loss.name for call in found if (loss := _definition(call, frame)) is not None),
             hint="give each of them a term of its own, or a constant: 'beta' in the text, beta=0.3 outside",
         )
-    return _replaced(part.body, found[0], _given(found[0], what, override.value, frame))
+    new = _given(found[0], what, override.value, frame)
+    return ast.rewritten(part.body, lambda node: new if node is found[0] else None)
 
 
 def _calls(body: ast.Expression, frame: Frame, parameter: str) -> list[ast.Expression]:
@@ -352,19 +353,6 @@ def _given(call: ast.Expression, parameter: str, value: ast.Expression, frame: F
     if old is None:
         return replace(call, arguments=(*call.arguments, argument))
     return replace(call, arguments=tuple(argument if one.value is old else one for one in call.arguments))
-
-
-def _replaced(node: Any, old: ast.Expression, new: ast.Expression) -> Any:
-    """A tree with one of its nodes replaced."""
-    if node is old:
-        return new
-    if isinstance(node, tuple):
-        return tuple(_replaced(part, old, new) for part in cast("tuple[Any, ...]", node))
-    if not isinstance(node, ast.Node):
-        return node
-    parts = {name: getattr(node, name) for name in type(node).__dataclass_fields__ if name != "span"}
-    changed = {name: _replaced(part, old, new) for name, part in parts.items()}
-    return node if all(changed[name] is parts[name] for name in parts) else replace(node, **changed)
 
 
 def _set_pass(plan: Plan, override: Override) -> None:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, cast
 
 from losslang.diagnostics import Label, LosslangError, Problems, error, nearest, renamed
 from losslang.ir.netspec import ALIASES, TAPS
@@ -76,7 +75,7 @@ class Frame:
     def body(self, alias: ast.Alias, span: Span) -> ast.Expression:
         """What an alias stands for, at the place where it is used."""
         value = self.environment.home(alias).qualified(alias.value)
-        return _placed(value, span) if alias.span.source.library else value
+        return ast.rewritten(value, lambda _: None, span) if alias.span.source.library else value
 
     def _taken(self, name: str) -> bool:
         return name in self.values or name in self.bindings or name in self.declared or name in self.models
@@ -474,20 +473,6 @@ def _is_apart(value: ast.Expression, frame: Frame) -> bool:
             return sum(bool(parts(term, frame.environment)) for _, term in terms) != 1
         case _:
             return not parts(value, frame.environment)
-
-
-def _placed(expression: ast.Expression, span: Span) -> ast.Expression:
-    """The body of a library's alias at the place where the alias is used: errors point into the user's text."""
-
-    def placed(part: object) -> Any:
-        if isinstance(part, tuple):
-            return tuple(placed(item) for item in cast("tuple[object, ...]", part))
-        if not isinstance(part, ast.Node):
-            return part
-        fields = [name for name in type(part).__dataclass_fields__ if name != "span"]
-        return replace(part, span=span, **{name: placed(getattr(part, name)) for name in fields})
-
-    return placed(expression)
 
 
 def too_large(span: Span, why: str) -> LosslangError:

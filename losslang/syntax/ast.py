@@ -8,10 +8,11 @@ else nests at most `MAX_DEPTH` levels (the parser sees to it), so recursion over
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 from losslang.source import NOWHERE, Span
 
@@ -382,6 +383,34 @@ def bound_values(call: Call) -> list[Expression]:
             case _:
                 values.append(item)
     return values
+
+
+N = TypeVar("N", bound=Node)
+
+
+def rewritten(node: N, change: Callable[[Node], Node | None], span: Span | None = None) -> N:
+    """The tree with parts replaced: ``change`` answers what stands in a node's place, or None to look inside it.
+
+    What is looked into takes the ``span``, where there is one; what does not change is the same object.
+    """
+    found = change(node)
+    if found is not None:
+        return cast("N", found)
+    parts = {name: getattr(node, name) for name in _child_fields(type(node))}
+    new = {name: _rewritten_value(part, change, span) for name, part in parts.items()}
+    if span is not None:
+        return replace(node, span=span, **new)
+    return node if all(new[name] is part for name, part in parts.items()) else replace(node, **new)
+
+
+def _rewritten_value(value: Any, change: Callable[[Node], Node | None], span: Span | None) -> Any:
+    if isinstance(value, Node):
+        return rewritten(value, change, span)
+    if not isinstance(value, tuple):
+        return value
+    held = cast("tuple[Any, ...]", value)
+    new = tuple(_rewritten_value(item, change, span) for item in held)
+    return held if all(map(operator.is_, new, held)) else new
 
 
 def depth(node: Node) -> int:
