@@ -182,7 +182,7 @@ def _value(value: object, before: str, name: str | None) -> ast.Expression:
         ) from None
 
 
-def _operand(value: Operand, what: str, example: str) -> ast.Expression:
+def _operand(value: object, what: str, example: str) -> ast.Expression:
     if isinstance(value, Term):
         return value.tree
     text = text_of(value)

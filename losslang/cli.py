@@ -1,6 +1,7 @@
-"""The command line: ``losslang check | compile | explain | list | fmt | run``.
+"""The command line: ``losslang check | compile | explain | list | fmt | hash | diff | run``.
 
 Exit codes: 0 if all is well, 1 if there are diagnostics, 2 for a wrong call or a file that cannot be read.
+Those of ``diff``: 0 if the objectives are the same, 1 if they differ, 2 for trouble.
 """
 
 from __future__ import annotations
@@ -118,10 +119,20 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(command=_list)
 
     fmt = commands.add_parser("fmt", help="format .loss files")
-    fmt.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files, or folders of .loss files")
+    fmt.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files, folders of .loss files, or -")
     fmt.add_argument("-e", "--expression", metavar="EXPR", help="print an expression in the one layout")
     fmt.add_argument("--check", action="store_true", help="change nothing; exit code 1 if a file would change")
+    fmt.add_argument("--diff", action="store_true", help="show what would change, and change nothing")
     fmt.set_defaults(command=_fmt)
+
+    hashing = commands.add_parser("hash", help="a hash of what an objective means, whatever its words")
+    _takes_text(hashing, several=True)
+    hashing.set_defaults(command=_hash)
+
+    diff = commands.add_parser("diff", help="whether two objectives are the same, and what differs")
+    _takes_text(diff, several=True, twice=True)
+    diff.add_argument("--format", choices=("text", "json"), default="text")
+    diff.set_defaults(command=_diff)
 
     run = commands.add_parser("run", help="call an objective on a batch and print its terms")
     _takes_text(run)
@@ -133,10 +144,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _takes_text(parser: argparse.ArgumentParser, *, several: bool = False, metavar: str = "FILE") -> None:
+def _takes_text(
+    parser: argparse.ArgumentParser, *, several: bool = False, twice: bool = False, metavar: str = "FILE"
+) -> None:
+    """``several`` files, each by itself; ``twice``: two texts, for each of which a name may be given."""
+    action = "append" if twice else "store"
+    default: list[str] | None = [] if twice else None
     parser.add_argument("files", nargs="*" if several else "?", metavar=metavar, help="a .loss file, a config, or -")
-    parser.add_argument("-e", "--expression", metavar="EXPR", help="an objective instead of a file")
-    parser.add_argument("--name", help="which objective, where a file holds several")
+    parser.add_argument(
+        "-e", "--expression", action=action, default=default, metavar="EXPR", help="an objective instead of a file"
+    )
+    parser.add_argument("--name", action=action, default=default, help="which objective, where a file holds several")
     parser.add_argument("--path", type=Path, action="append", default=[], metavar="DIR", help="a folder of modules")
     parser.add_argument("--const", action="append", default=[], metavar="NAME=VALUE", help="what a name stands for")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="as in terms.focal.gamma=3")
@@ -338,28 +356,43 @@ def _fmt(options: argparse.Namespace) -> int:
         raise UsageError("give files or folders, or an expression with -e")
     changed, wrong = 0, list[Diagnostic]()
     for path in _loss_files(options.paths):
-        old = _read(path)
+        name = "<stdin>" if path is None else str(path)
+        old = _stdin() if path is None else _read(path)
         try:
-            new = compiler.format(Source(str(path), old))
+            new = compiler.format(Source(name, old))
         except LosslangError as problem:
             wrong += problem.diagnostics
             continue
-        if new != old:
-            changed += 1
-            print(f"{'would change' if options.check else 'formatted'} {path}")
-            if not options.check:
-                _write(path, new)
+        changed += new != old
+        _formatted(path, name, (old, new), options)
     if wrong:
         _complain(wrong)
     return 1 if wrong or (changed and options.check) else 0
 
 
-def _loss_files(paths: Sequence[Path]) -> Iterator[Path]:
+def _formatted(path: Path | None, name: str, texts: tuple[str, str], options: argparse.Namespace) -> None:
+    """Write a formatted text, or say what would change."""
+    old, new = texts
+    if options.diff and new != old:
+        lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), name, f"{name} (formatted)")
+        print("".join(line if line.endswith("\n") else f"{line}\n" for line in lines), end="")
+    elif path is None and not options.check and not options.diff:
+        print(new, end="")
+    elif new != old:
+        print(f"{'would change' if options.check else 'formatted'} {name}")
+    if path is not None and new != old and not options.check and not options.diff:
+        _write(path, new)
+
+
+def _loss_files(paths: Sequence[Path]) -> Iterator[Path | None]:
+    """The files to format; None is standard input."""
     for path in paths:
+        if path.suffix in SUFFIXES and path.suffix != ".loss":
+            raise UsageError(f"{path} is a config; fmt formats .loss files, and expressions with -e")
         if path.is_dir():
             yield from sorted(path.rglob("*.loss"))
         else:
-            yield path
+            yield None if str(path) == "-" else path
 
 
 def _write(path: Path, text: str, newline: str = "\n") -> None:
@@ -367,6 +400,37 @@ def _write(path: Path, text: str, newline: str = "\n") -> None:
         path.write_text(text, encoding="utf-8", newline=newline)
     except OSError as problem:
         raise UsageError(f"{path}: {problem.strerror or problem}") from None
+
+
+# ------------------------------------------------------------------------------------------ hash, diff
+def _hash(options: argparse.Namespace) -> int:
+    files: list[str] = options.files if options.expression is None else [""]
+    if not files or (options.files and options.expression is not None):
+        raise UsageError("give files, or an expression with -e")
+    for file in files:
+        unit = _load(file, options) if options.expression is None else _one(options)
+        found = compiler.objectives(unit)
+        several = options.name is None and len(found) > 1
+        for name in found if several else [options.name]:
+            label = f"{unit.source.name}:{name}" if several else unit.source.name
+            print(f"{compiler.content_hash(unit, name=name)}  {label}")
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    expressions = [Unit(Source(f"<expression {n + 1}>", text)) for n, text in enumerate(options.expression)]
+    if len(options.files) + len(expressions) != 2 or len(options.name) > 2:
+        raise UsageError("give two texts: files, or expressions each behind -e")
+    names: list[str | None] = [*options.name, *options.name][:2] or [None, None]
+    try:
+        files = [_load(file, options) for file in options.files]
+        first, second = [*files, *(_with_settings(unit, options) for unit in expressions)]
+        found = compiler.diff(first, second, names=(names[0], names[1]))
+    except LosslangError as problem:
+        _complain(problem.diagnostics)
+        return 2
+    print(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) if options.format == "json" else found)
+    return 0 if found.same else 1
 
 
 # ------------------------------------------------------------------------------------------ run

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch import fx, nn
 
     from losslang.backends.export import Artifact
+    from losslang.difference import Difference
     from losslang.explanation import Listed
     from losslang.runtime.module import Objective, Program, Signature, SlotSpec
     from losslang.runtime.state import Needs
@@ -541,6 +542,48 @@ def fixed_ranks(objective: ir.Objective, dims: Mapping[str, int]) -> dict[Axis, 
     return found
 
 
+def content_hash(text: Text, *, name: str | None = None, path: Folders = ()) -> str:
+    """A hash of what an objective means, the same for texts that differ in words only.
+
+    That is: layout, comments, the order of terms, the names of bindings and of axes, defaults that are written out, the
+    text, mapping or Python that it is said in. Names of terms and inputs count, since state and batches go by them.
+
+    Raises:
+        LosslangError: every error found in the text.
+    """
+    from losslang.difference import canonical_form
+    from losslang.ir import canonical
+
+    return canonical.digest(canonical_form(unit_of(text, path), name))
+
+
+def diff(
+    first: Text, second: Text, *, names: tuple[str | None, str | None] = (None, None), path: Folders = ()
+) -> Difference:
+    """Whether two objectives are one function, and otherwise which terms, weights, parameters and inputs differ.
+
+    Args:
+        first: what `compile` takes.
+        second: likewise.
+        names: which objectives, where the files hold several.
+        path: folders in which the modules lie that they use.
+
+    Raises:
+        LosslangError: every error found in one of the texts.
+    """
+    from losslang import difference
+
+    return difference.compare(unit_of(first, path), unit_of(second, path), names)
+
+
+def objectives(text: Text) -> list[str]:
+    """The names of the objectives that a text holds; one expression is ``objective``."""
+    tree = unit_of(text).parsed()
+    if not isinstance(tree, ast.Module):
+        return ["objective"]
+    return [i.name for i in tree.items if isinstance(i, ast.Definition) and i.keyword == "objective"]
+
+
 def digest(objective: ir.Objective) -> str:
     """A hash of what is computed: the same for every text, process and machine that gives the same IR."""
     parts = [ops.signature(root) for root in objective.roots()]
@@ -560,10 +603,10 @@ def format(text: Text) -> str:
     """The text in the one layout: a file, or an expression on one line."""
     unit = unit_of(text)
     source = unit.source
-    if unit.tree is not None or (not parser.is_module(source) and "#" not in source.text):
+    if unit.tree is not None:
         tree = unit.parsed()
         return printer.print_module(tree) if isinstance(tree, ast.Module) else printer.print_expression(tree) + "\n"
-    return printer.format_source(source)
+    return printer.format_source(source) if parser.is_module(source) else printer.format_expression(source)
 
 
 def from_config(config: Mapping[str, Any]) -> str:

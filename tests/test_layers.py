@@ -56,6 +56,7 @@ LAYERS = {
     "passes": Layer({"ir", "types", "diagnostics"}),
     "explanation": Layer(FRONT | {"codes", "sema", "passes"}),
     "builder": Layer(FRONT | {"sema"}),
+    "difference": Layer(FRONT | {"config", "sema", "passes"}, frozenset({"numpy"})),
     "config": Layer(FRONT | {"sema"}, frozenset({"yaml"})),
     # R: a saved objective loads without lark; of losslang only the errors that it raises
     "runtime": Layer({"source", "diagnostics", "runtime.minimum", "runtime.models"}, torch="yes"),
@@ -67,7 +68,8 @@ LAYERS = {
     "backends": Layer({"diagnostics", "runtime"}, torch="yes"),
     # 6
     "compiler": Layer(
-        FRONT | {"", "builder", "config", "explanation", "sema", "passes", "runtime", "lowering", "backends"},
+        FRONT
+        | {"", "builder", "config", "difference", "explanation", "sema", "passes", "runtime", "lowering", "backends"},
         torch="late",
     ),
     # 7

@@ -65,12 +65,12 @@ def _term(part: Part, frame: Frame) -> dict[str, Value]:
     found: dict[str, Value] = {}
     match part.body:
         case ast.Call(callee=ast.Name() as callee, arguments=arguments) if _by_name(arguments):
-            found["loss"] = _text(callee, frame)
+            found["loss"] = text_of(callee, frame)
             found |= {str(argument.name): _value(argument.value, frame) for argument in arguments}
         case _:
-            found["loss"] = _text(part.body, frame)
+            found["loss"] = text_of(part.body, frame)
     if part.weights:
-        found["weight"] = _weight(part.weights, frame)
+        found["weight"] = weight_of(part.weights, frame)
     return found
 
 
@@ -78,7 +78,8 @@ def _by_name(arguments: Sequence[ast.Argument]) -> bool:
     return all(argument.name not in (None, "loss", "weight") for argument in arguments)
 
 
-def _weight(factors: Sequence[ast.Expression], frame: Frame) -> Value:
+def weight_of(factors: Sequence[ast.Expression], frame: Frame) -> Value:
+    """The product of the factors of a weight: one number where they are numbers."""
     values = [_value(factor, frame) for factor in factors]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         whole = values[0]
@@ -97,8 +98,8 @@ def _pass(piped: Piped, plan: Plan) -> str | dict[str, Value]:
     over: dict[str, Value] = {} if len(piped.terms) == len(plan.parts) else {"terms": list(piped.terms)}
     if any(argument.name in (None, "pass", "terms") for argument in arguments):
         call = ast.Call(ast.Name(piped.pipe.name), arguments)
-        return {"pass": _text(call, plan.frame), **over} if over else _text(call, plan.frame)
-    name = _text(ast.Name(piped.pipe.name), plan.frame)
+        return {"pass": text_of(call, plan.frame), **over} if over else text_of(call, plan.frame)
+    name = text_of(ast.Name(piped.pipe.name), plan.frame)
     options = {str(argument.name): _value(argument.value, plan.frame) for argument in arguments}
     return {"pass": name, **options, **over} if options or over else name
 
@@ -119,12 +120,13 @@ def _value(node: ast.Expression, frame: Frame) -> Value:
         case ast.ListOf(items=items) if items:
             values = [_value(item, frame) for item in items if not isinstance(item, ast.Rest)]
             numbers = all(isinstance(value, int | float | list) for value in values)
-            return values if numbers and len(values) == len(items) else _text(node, frame)
+            return values if numbers and len(values) == len(items) else text_of(node, frame)
         case _:
-            return _text(node, frame)
+            return text_of(node, frame)
 
 
-def _text(node: ast.Expression, frame: Frame) -> str:
+def text_of(node: ast.Expression, frame: Frame) -> str:
+    """An expression as the text writes it, with its own names of modules."""
     for name in ast.walk(node):
         if isinstance(name, ast.Name) and ":" in name.name:
             node = ast.rewritten(node, lambda part: _written(part, frame.environment))

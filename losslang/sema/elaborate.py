@@ -47,6 +47,8 @@ class Program:
     bindings: tuple[ast.Binding, ...] = ()
     constants: tuple[Constant, ...] = ()
     overrides: tuple[Override, ...] = ()
+    canonical: bool = False
+    """Whether terms, passes and inputs come in the order of their names, and not in that of the text."""
 
 
 def program(unit: Unit, name: str | None = None) -> Program:
@@ -146,6 +148,9 @@ def planned(text: Program) -> tuple[Frame, Plan]:
     plan.problems.attempt(lambda: settings.check_used(text.constants, plan, text.parameters, texts))
     if not plan.problems.errors:
         plan.problems.attempt(lambda: settings.apply(plan, text.overrides))
+    if text.canonical:
+        plan.parts.sort(key=lambda part: part.name)
+        plan.piped.sort(key=lambda piped: sorted(piped.terms))
     return frame, plan
 
 
@@ -338,6 +343,8 @@ def _inputs(text: Program, frame: Frame, plan: Plan) -> Inputs:
     found.declare(text.parameters, text.axes)
     kept = [plan.problems.attempt(partial(_collected, part, found)) for part in plan.parts]
     plan.parts = [part for part in kept if part is not None]
+    if text.canonical:
+        found.found = dict(sorted(found.found.items()))
     return found
 
 

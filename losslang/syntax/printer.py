@@ -22,7 +22,8 @@ from losslang.syntax.fill import (
     wants_brackets,
 )
 from losslang.syntax.fill import OR as OR_BREAK
-from losslang.syntax.parser import parse_module
+from losslang.syntax.lexical import lexemes
+from losslang.syntax.parser import parse_expression, parse_module
 
 ONE_LINE = 88
 """A definition without bindings stands on one line if it is no longer than this."""
@@ -97,6 +98,16 @@ def format_source(source: Source) -> str:
     if tail and text and tail[0].gap:
         text += "\n"
     return text + "".join(f"{line}\n" for line in _comment_lines(tail, 0))
+
+
+def format_expression(source: Source) -> str:
+    """An expression on one line; its comments stand above, but for one that is behind its end."""
+    node = parse_expression(source)
+    comments = [lexeme for lexeme in lexemes(source.text) if lexeme.kind == "comment"]
+    above = [comment.text.rstrip() for comment in comments if comment.start < node.span.end]
+    behind = [comment.text.rstrip() for comment in comments if comment.start >= node.span.end]
+    line = "  ".join([print_expression(node), *behind[:1]])
+    return "\n".join([*above, line, *behind[1:]]) + "\n"
 
 
 def _tall(block: str) -> bool:

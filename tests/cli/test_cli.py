@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -429,12 +430,93 @@ def test_fmt(call: Call, tmp_path: Path) -> None:
     assert call("fmt", "-e", "l1+0.5 * mse") == (0, "l1 + 0.5*mse\n", "")
 
 
+def test_fmt_shows_what_would_change(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "a.loss"
+    path.write_text("objective  a( ):  # ours\n    l1+mse\n", encoding="utf-8")
+    code, out, _ = call("fmt", "--diff", path)
+    assert (code, "-objective  a( ):  # ours\n-    l1+mse\n+objective a():  # ours\n+    l1 + mse\n" in out) == (
+        0,
+        True,
+    )
+    assert call("fmt", "--diff", "--check", path)[0] == 1
+    assert "a( )" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("objective  a( ):\n    l1+mse\n", "objective a(): l1 + mse\n"),
+        ("l1+0.5 * mse # why\n", "l1 + 0.5*mse  # why\n"),
+        ("# above\nl1 # inside\n  +mse\n# below\n", "# above\n# inside\nl1 + mse  # below\n"),
+        ("l1\n\n", "l1\n"),
+    ],
+)
+def test_fmt_of_standard_input(call: Call, monkeypatch: pytest.MonkeyPatch, text: str, wanted: str) -> None:
+    def fed(text: str) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    fed(text)
+    assert call("fmt", "-") == (0, wanted, "")
+    fed(text)
+    assert call("fmt", "-", "--check")[:2] == (1, "would change <stdin>\n")
+    fed(wanted)
+    assert call("fmt", "-", "--check") == (0, "", "")
+    fed(wanted)
+    assert call("fmt", "-") == (0, wanted, "")
+    fed("l1 +")
+    assert call("fmt", "-")[0] == 1
+
+
+def test_fmt_leaves_configs_alone(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("objective: l1\n", encoding="utf-8")
+    assert (call("fmt", path)[0], path.read_text(encoding="utf-8")) == (2, "objective: l1\n")
+
+
 def test_fmt_of_what_does_not_parse(call: Call, tmp_path: Path) -> None:
     (tmp_path / "a.loss").write_text("loss a(:\n", encoding="utf-8")
     (tmp_path / "b.loss").write_text("objective  b():  l1\n", encoding="utf-8")
     code, out, err = call("fmt", tmp_path)
     assert code == 1
     assert "formatted" in out and "error[LL" in err
+
+
+# ------------------------------------------------------------------------------------------ hash, diff
+def test_hash(call: Call, own: Path, tmp_path: Path) -> None:
+    config = tmp_path / "train.json"
+    config.write_text(json.dumps({"objective": "mse + 0.5*l1"}), encoding="utf-8")
+    one = call("hash", "-e", "0.5*l1 + mse")[1].split()[0]
+    assert len(one) == 64 and call("hash", config)[1] == f"{one}  {config}\n"
+    lines = call("hash", own)[1].splitlines()
+    assert [line.split()[1] for line in lines] == [f"{own}:first", f"{own}:second"]
+    assert call("hash", own, "--name", "second")[1].split()[0] == lines[1].split()[0] != lines[0].split()[0]
+    assert call("hash", "-e", "0.5*l1 + mse", "--set", "terms.l1.weight=1")[1].split()[0] != one
+    assert call("hash", "-e", "focl")[0] == 1 and call("hash")[0] == 2
+
+
+def test_diff(call: Call, own: Path, tmp_path: Path) -> None:
+    assert call("diff", "-e", "l1 + mse", "-e", "mse + l1") == (0, "the same formula\n", "")
+    assert call("diff", "-e", "l1 + mse", "-e", "mse + 2*l1")[:2] == (1, "different\n  term l1: weight 1 -> 2\n")
+    assert call("diff", own, own, "--name", "first", "--name", "second")[0] == 1
+    assert call("diff", own, own, "--name", "first")[0] == 0
+    config = tmp_path / "train.yaml"
+    config.write_text("terms: {l1: {loss: l1, weight: 2}, mse: mse}\n", encoding="utf-8")
+    assert call("diff", config, "-e", "mse + 2*l1")[0] == 0
+    found = json.loads(call("diff", config, "-e", "mse + l1", "--format", "json")[1])
+    assert found == {
+        "same": False,
+        "by": None,
+        "changes": [{"what": "weight", "of": "l1", "name": None, "before": "2", "after": "1"}],
+    }
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["-e", "l1"], ["-e", "l1", "-e", "mse", "-e", "ce"], ["-e", "l1", "-e", "focl"], ["missing.loss", "-e", "l1"]],
+)
+def test_diff_of_what_cannot_be_compared(call: Call, argv: list[str]) -> None:
+    code, out, err = call("diff", *argv)
+    assert (code, out, bool(err)) == (2, "", True)
 
 
 # ------------------------------------------------------------------------------------------ run
