@@ -599,7 +599,7 @@ def _option(value: ir.Option) -> ast.Expression:
 def _index_view(node: ir.Index) -> _View:
     base, *positions = node.args
     names = [axis.name for axis in node.along]
-    if any(_adds_filter(position) for position in positions):
+    if any(_adds_filter(position, axis) for axis, position in zip(node.along, positions, strict=True)):
         return _View(node.args, lambda args: _call("pick", args[0], **dict(zip(names, args[1:], strict=True))))
 
     def write(args: Sequence[ast.Expression]) -> ast.Expression:
@@ -610,8 +610,10 @@ def _index_view(node: ir.Index) -> _View:
     return _View((base, *positions), write, light=light)
 
 
-def _adds_filter(position: Node) -> bool:
-    """Whether the language leaves out what such a position puts outside: arithmetic on variables."""
+def _adds_filter(position: Node, axis: Axis) -> bool:
+    """Whether the language leaves out what such a position puts outside: arithmetic, a variable over another axis."""
+    if isinstance(position, ir.Iota):
+        return position.axes[0].root != axis.root
     plain = (ir.Op, ir.Iota, ir.Const, ir.Size)
     return isinstance(position, ir.Op) and all(isinstance(node, plain) for node in ir.topological([position]))
 

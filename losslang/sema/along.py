@@ -341,7 +341,7 @@ def _largest(call: Bracketed, places: bool) -> Value:
         found = take(ordered, {axis: Tensor(ops.iota(fresh), (fresh,), kind=INT)}, call.scope)
         existing = ops.size(axis, x) if mask is None else ops.reduce("sum", mask, (axis,))
         missing = conditions(always(ops.apply("lt", ops.iota(fresh), existing)))
-        domain = (*found.domain, *(Condition(condition.node, True) for condition in missing))
+        domain = (*outer, *(Condition(condition.node, True) for condition in missing))
         return replace(found, domain=domain, bound=ordered.bound)
 
     return call.one(given["x"], chosen)

@@ -73,18 +73,32 @@ def _learn_variables(definition: ast.Definition, scope: Scope) -> None:
 
 
 def _variables(definition: ast.Definition) -> list[tuple[str, str]]:
-    """The names that index a parameter in a definition's text, and the declared axes where they stand."""
+    """The names that index a parameter in a definition's text, and the declared axes where they stand.
+
+    What a binding makes along an axis of its own, as in ``both[m] = concat[f, g](a, b)``, is that axis from there on.
+    """
     declared = {
         p.name: p.type.groups[-1] for p in definition.parameters if isinstance(p.type, ast.TensorType) and p.type.groups
     }
-    bound = {binding.name for binding in definition.bindings}
+    others = {binding.name for binding in definition.bindings}
     found: dict[tuple[str, str], None] = {}
-    for expression in (*(b.value for b in definition.bindings), *_filters(definition), definition.value):
+
+    def learn(expression: ast.Expression) -> None:
         for node in indices(expression):
             axes = declared.get(node.base.name, ()) if isinstance(node.base, ast.Name) else ()
             for axis, item in zip(axes, node.items, strict=False):
-                if isinstance(item, ast.Name) and item.name not in bound:
+                if isinstance(item, ast.Name) and item.name not in others:
                     found[item.name, axis.name or ""] = None
+
+    known = {axis.name for axes in declared.values() for axis in axes}
+    for binding in definition.bindings:
+        left = binding.axes.axes if binding.axes is not None else ()
+        others |= {axis.name or "" for axis in left if axis.bound is not None}
+        learn(binding.value)
+        mentioned = {node.name for node in ast.walk(binding.value) if isinstance(node, ast.Name)}
+        others |= {axis.name or "" for axis in left} - mentioned - known - {name for name, _ in found}
+    for expression in (*_filters(definition), definition.value):
+        learn(expression)
     return list(found)
 
 

@@ -329,7 +329,7 @@ def _position(item: Item, x: Tensor, free: list[Axis], scope: Scope, span: Span)
             raise error("LL0204", f"this value has no axis '{item.name}'", item.span, found=describe(x))
         return found[0], _place(item.value, found[0], scope)
     assert not isinstance(item, ast.Rest)
-    typed = _typed(item, x, scope)
+    typed = _typed(item, x, free, scope)
     if typed is not None:
         return typed
     if not free:
@@ -344,8 +344,8 @@ def _position(item: Item, x: Tensor, free: list[Axis], scope: Scope, span: Span)
     return free[0], _place(item, free[0], scope)
 
 
-def _typed(item: ast.Expression, x: Tensor, scope: Scope) -> tuple[Axis, Tensor] | None:
-    """An integer whose type names its axis (``labels < c``) finds it by itself."""
+def _typed(item: ast.Expression, x: Tensor, free: Sequence[Axis], scope: Scope) -> tuple[Axis, Tensor] | None:
+    """An integer whose type names its axis (``labels < c``) finds it by itself, or the one that has its extent."""
     if isinstance(item, ast.Name) and item.name in scope.axes and item.name not in scope.values:
         return None
     if isinstance(item, ast.Name) and item.name not in scope.values:
@@ -353,7 +353,8 @@ def _typed(item: ast.Expression, x: Tensor, scope: Scope) -> tuple[Axis, Tensor]
     value = scope.session.evaluate(item, scope)
     if not isinstance(value, Tensor) or value.bound is None:
         return None
-    matches = [axis for axis in x.order if axis.root == value.bound.root]
+    matches = [a for a in x.order if a.root == value.bound.root and (a in free or not scope.sees(a))]
+    matches = [value.bound] if value.bound in matches else matches
     if len(matches) != 1:
         return None
     if isinstance(value.node, ir.Const):
@@ -470,8 +471,10 @@ def take(x: Tensor, positions: dict[Axis, Tensor], scope: Scope) -> Tensor:
     domain += [condition for position in positions.values() for condition in position.domain]
     for axis, position in positions.items():
         domain += [condition for condition in position.domain if condition not in domain]
-        if _may_leave(position):
-            inside = ops.apply("and", ops.apply("le", ops.const(0), position.node), _below(position.node, axis))
+        if _may_leave(position, axis):
+            inside = _below(position.node, axis)
+            if not isinstance(position.node, ir.Iota):
+                inside = ops.apply("and", ops.apply("le", ops.const(0), position.node), inside)
             domain += [Condition(part.node, True) for part in conditions(always(inside))]
     bound = next((positions[a].order[0] for a in positions if a == x.bound and len(positions[a].order) == 1), x.bound)
     node = ops.index(x.node, nodes)
@@ -483,10 +486,17 @@ def _below(position: Node, axis: Axis) -> Node:
     return ops.apply("lt", position, ops.size(axis))
 
 
-def _may_leave(position: Tensor) -> bool:
-    """Whether an index is arithmetic on variables (``h + 1``): what falls outside is absent. Data must be in range."""
-    arithmetic = all(isinstance(n, (ir.Op, ir.Iota, ir.Const, ir.Size)) for n in ir.topological([position.node]))
-    return arithmetic and isinstance(position.node, ir.Op)
+def _may_leave(position: Tensor, axis: Axis) -> bool:
+    """Whether an index is arithmetic on variables (``h + 1``) or one over another axis: what falls outside is absent.
+
+    Data must be in range.
+    """
+    node = position.node
+    if isinstance(node, ir.Iota):
+        return node.axes[0].root != axis.root
+    return isinstance(node, ir.Op) and all(
+        isinstance(n, (ir.Op, ir.Iota, ir.Const, ir.Size)) for n in ir.topological([node])
+    )
 
 
 def always(condition: Node) -> Node:

@@ -156,3 +156,21 @@ def test_a_function_that_names_the_axis_of_a_loss_means_it(text: str) -> None:
     """Not a batch of batches of images, which ``[b, ...]`` and ``[..., b, c, h, w]`` could be too."""
     assert losslang.check(text).inputs[0].type_text == "image[b, c, h, w] in 0..1"
     assert losslang.check("l1(x, y) + mse(unit(x), y)").inputs[0].type_text == "real[b, ..., d]"
+
+
+# ------------------------------------------------------------------------------------------ axes that a binding makes
+def test_an_axis_that_a_binding_makes_indexes_what_comes_after_it() -> None:
+    text = (
+        "loss beside(x: real[b, m], y: real[b, f], z: real[b, g]):\n"
+        "    both[b, k] = concat[f, g](y, z)\n    mean[b, k]((x[b, k] - both)^2)\n\nobjective main: beside"
+    )
+    wanted = (X - torch.cat([Y[:, :1], Y[:, 1:]], 1)).square().mean()
+    assert total(text, x=X, y=Y[:, :1], z=Y[:, 1:]) == pytest.approx(float(wanted))
+
+
+def test_labels_may_be_the_places_of_the_rows() -> None:
+    text = (
+        "objective main(x, y: embed[i, d]):\n    s[i, j] = dot(x[i], y[j])\n    own[i] = i\n"
+        "    ce(logits=s, labels=own)\n"
+    )
+    assert total(text, x=X, y=Y) == pytest.approx(total("infonce(x, y, similarity=dot, tau=1)", x=X, y=Y))

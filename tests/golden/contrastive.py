@@ -40,6 +40,65 @@ def _clip_distill(p: Params, x: Inputs) -> str:
     return objective(header, "\n    ".join([*lines, f"0.5*{both[0]} + 0.5*{both[1]}"]))
 
 
+def _between(a: str, b: str, size: str = "embed") -> str:
+    """The header of two batches of embeddings."""
+    return f"{a}, {b}: {size}[i, d]"
+
+
+@rule("contrastive", "cyclip")
+def _cyclip(p: Params, x: Inputs) -> str:
+    images, texts = "image_features", "text_features"
+    lines = [
+        f"across[i, j] = dot({images}[i], {texts}[j])",
+        "back[i, j] = across[j, i]",
+        f"images[i, j] = dot({images}[i], {images}[j])",
+        f"texts[i, j] = dot({texts}[i], {texts}[j])",
+    ]
+    terms = [
+        call("clip", z1=images, z2=texts, scale=1 / p["temperature"]),
+        f"{p['cylambda_1']}*size(i)*{call('mse', pred='images', target='texts')}",
+        f"{p['cylambda_2']}*size(i)*{call('mse', pred='across', target='back')}",
+    ]
+    return objective(_between(images, texts, "unit"), "\n    ".join([*lines, " + ".join(terms)]))
+
+
+@rule("contrastive", "cwcl")
+def _cwcl(p: Params, x: Inputs) -> str:
+    lines = [
+        f"s[i, j] = dot(p[i], q[j])/{literal(p['tau'])}",
+        "w[i, j] = stop(dot(p[i], p[j]))/2 + 0.5",
+        "target[i, j] = w/sum[j](w)",
+    ]
+    soft = call("cross_entropy", logits="s", target="target")
+    back = call("infonce", z1="q", z2="p", tau=p["tau"], similarity="dot")
+    return objective(_between("p", "q"), "\n    ".join([*lines, f"{soft} + {back}"]))
+
+
+@rule("contrastive", "soft_infonce")
+def _soft_infonce(p: Params, x: Inputs) -> str:
+    lines = [
+        f"s[i, j] = dot(audio[i], video[j])/{literal(p['tau'])}",
+        "target[i, j] = affinity/sum[j](affinity)",
+        call("cross_entropy", logits="s", target="target"),
+    ]
+    return objective(f"{_between('audio', 'video')}, affinity: real[i, j]", "\n    ".join(lines))
+
+
+@rule("contrastive", "hyperbolic_alignment")
+def _hyperbolic_alignment(p: Params, x: Inputs) -> str:
+    """The map to the tangent space keeps directions, so that the curvature says nothing."""
+    p.note("c")
+    first, second = _alike("video", "audio"), _alike("video_neg", "audio_neg")
+    return objective(
+        "video, audio, video_neg, audio_neg: embed[i, d]", f"{p['weight']}*{first} + {p['weight']}*{second}"
+    )
+
+
+def _alike(a: str, b: str) -> str:
+    """How far the similarities within one batch are from those within another."""
+    return call("mse", pred=f"cosine({a}[i], {a}[j])", target=f"cosine({b}[i], {b}[j])")
+
+
 @rule("contrastive", "tecoa")
 def _tecoa(p: Params, x: Inputs) -> str:
     header = "image_embed: embed[i, d], text_embed: embed[k, d], target: label[i] < k, logit_scale: real"
@@ -299,6 +358,14 @@ def _coding_rate_tokens(p: Params, x: Inputs) -> str:
     return objective("X: embed[b, h, i, d]", f"0 + mean[b](sum[h]({rate}))")
 
 
+@rule("contrastive", "mcr2", "coding_rate_compress")
+def _mcr2(p: Params, x: Inputs) -> str:
+    p.note("gam1", "num_classes")
+    whole = p["gam2"]
+    gamma = whole if p.loss == "mcr2" else 0
+    return call("mcr2", z="X", labels="labels", c=p["num_classes"], eps=p["eps"] ** 0.5, gamma=gamma)
+
+
 @rule("contrastive", "koleo")
 def _koleo(p: Params, x: Inputs) -> str:
     if p["p"] != 2:
@@ -459,6 +526,15 @@ def _protopnet_separation(p: Params, x: Inputs) -> str:
     return "-" + call("protopnet_separation", **_prototypes(p, x))
 
 
+@rule("contrastive", "protopnet_avg_separation")
+def _protopnet_avg_separation(p: Params, x: Inputs) -> str:
+    p.note("max_dist")
+    header = "min_distances: real[b, p], label: label[b] < c, owner: label[p] < c"
+    _prototypes(p, x)
+    line = "apart[b] = mean[p if owner[p] != label[b]](min_distances)"
+    return objective(header, f"{line}\n    {call('l1', pred='apart', target=0)}")
+
+
 @rule("contrastive", "protopnet_total")
 def _protopnet_total(p: Params, x: Inputs) -> str:
     if not p["use_l1_mask"]:
@@ -479,6 +555,12 @@ def _protopnet_total(p: Params, x: Inputs) -> str:
 
 
 # ------------------------------------------------------------------------------------------ interactions
+@rule("contrastive", "jodie_tbatch")
+def _jodie(p: Params, x: Inputs) -> str:
+    items = {"foretold": "predicted_item", "item_before": "item_in", "static": "item_static", "item": "item_out"}
+    return call("jodie", **items, user="user_out", user_before="user_in")
+
+
 @rule("contrastive", "tbatch_mse_mean", "tbatch_mse_item_sum", "tbatch_mse_full_sum")
 def _tbatch_mse(p: Params, x: Inputs) -> str:
     loss = call("mse", pred="pred", target="stop(target)", reduce=None if p.loss.endswith("mean") else "sum")
