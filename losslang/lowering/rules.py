@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -107,7 +107,9 @@ def lower_op(emitter: Emitter, node: ir.Op) -> Operand:
     elif all(arg in emitter.scalars for arg in node.args):
         args[0] = emitter.number(args[0])
     elif node.dtype == "real" and node.name in _ARITHMETIC:
-        args = _in_working_precision(emitter, args, node)
+        args = _in_working_precision(emitter, args, node.args)
+    elif node.dtype == "real" and node.name == "where":
+        args[1:] = _in_working_precision(emitter, args[1:], node.args[1:])
     return OPERATIONS[node.name](emitter, *args)
 
 
@@ -129,11 +131,11 @@ def _working(emitter: Emitter, value: Operand, arg: Node, node: ir.Op) -> Operan
 _ARITHMETIC = ("add", "sub", "mul", "div", "pow", "clamp")
 
 
-def _in_working_precision(emitter: Emitter, args: list[Operand], node: ir.Op) -> list[Operand]:
+def _in_working_precision(emitter: Emitter, args: list[Operand], nodes: Sequence[Node]) -> list[Operand]:
     """Counts beside Python numbers only: torch would compute them in its default precision."""
-    if any(arg.dtype == "real" and arg not in emitter.scalars for arg in node.args):
+    if any(node.dtype == "real" and node not in emitter.scalars for node in nodes):
         return args
-    tensors = [arg not in emitter.scalars for arg in node.args]
+    tensors = [node not in emitter.scalars for node in nodes]
     return [emitter.method("to", v, emitter.dtype) if t else v for v, t in zip(args, tensors, strict=True)]
 
 

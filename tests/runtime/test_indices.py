@@ -93,7 +93,7 @@ def test_a_condition_on_a_variable_does_not_order_the_axes_of_a_value() -> None:
     assert total(text, x=x, y=torch.tensor([0, 1, 1])) == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("factor", ["t/1000", "t*0.001", "0.1^t", "mean[b](t > 1)"])
+@pytest.mark.parametrize("factor", ["t/1000", "t*0.001", "0.1^t", "mean[b](t > 1)", "1 / (t if t > 1 else 0.1)"])
 def test_integers_become_reals_in_working_precision(factor: str) -> None:
     text = f"objective main(x: real[b], t: int[b]):\n    mse({factor}, x)\n"
     t = torch.tensor([1, 2, 3])
@@ -102,5 +102,6 @@ def test_integers_become_reals_in_working_precision(factor: str) -> None:
         "t*0.001": [0.001, 0.002, 0.003],
         "0.1^t": [0.1, 0.01, 0.001],
         "mean[b](t > 1)": [2 / 3] * 3,
+        "1 / (t if t > 1 else 0.1)": [10, 0.5, 1 / 3],
     }[factor]
     assert total(text, x=torch.tensor(exact, dtype=DOUBLE), t=t) < 1e-30
