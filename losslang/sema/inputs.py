@@ -188,7 +188,7 @@ class Inputs:
         for name, value in bound.modifiers.items():
             if name in ("mask", "weight"):
                 kind = Kind("bool") if name == "mask" else REAL
-                alone = isinstance(value, ast.Name)
+                alone = isinstance(value, ast.Name) and value.name not in self.frame.bindings
                 row = _elements(definition, types, variables, rests) if alone else None
                 if alone and row is None and value.name not in {*self.fixed, *self.found}:
                     raise self._no_axes(value, definition, name)

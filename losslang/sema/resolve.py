@@ -67,7 +67,7 @@ def axis_names(definition: ast.Definition) -> list[str]:
 
 
 def open_axes(definition: ast.Definition) -> list[str]:
-    """The axes whose extents a call has to give: those of queues, tables and learned tensors that no argument has."""
+    """The axes whose extents a call has to give: those of queues, tables, draws and learned tensors, not of arguments."""
     given = [p for p in definition.parameters if p.default is None and not _may_lack(p)]
     known = {axis.name for parameter in given for group in _groups(parameter.type) for axis in group}
     learned = [p for p in definition.parameters if _is_learned(p.default)]
@@ -76,6 +76,8 @@ def open_axes(definition: ast.Definition) -> list[str]:
         b.axes.axes for b in definition.bindings if b.axes is not None and (_is_last(b.value) or _is_learned(b.value))
     ]
     stored = [axis for axes in kept for axis in axes if axis.bound is None]
+    drawn = [p.type for p in definition.parameters if isinstance(p.default, ast.Call)]
+    stored += [axis for declared in drawn for group in _groups(declared) for axis in group if axis.size is None]
     names = [axis.name for axis in sized if axis.size is None]
     names += [name for name in (*_label_axes(definition), *(axis.name for axis in stored)) if name not in known]
     return [name for name in dict.fromkeys(names) if name is not None and not name.startswith("...")]

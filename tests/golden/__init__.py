@@ -5,4 +5,5 @@ from tests.golden import audio as audio
 from tests.golden import classification as classification
 from tests.golden import contrastive as contrastive
 from tests.golden import generative as generative
+from tests.golden import image as image
 from tests.golden import memory as memory

@@ -112,6 +112,12 @@ SOURCE_ROUNDING: dict[tuple[str, str], tuple[float, str]] = {
 # Cases in which entries are equal and the source's maximum takes the first: losslang shares its gradient among them.
 TIES: dict[tuple[str, str], str] = {}
 
+# Losses of which a source gives a surrogate: it has the gradient, but the number says nothing.
+SURROGATES: dict[tuple[str, str], str] = {
+    ("generative", "alpha_divergence_adaptive"): "as for alpha_divergence",
+    ("generative", "alpha_divergence"): "cross entropy with the weights that make its gradient the divergence's",
+}
+
 # Cases in which a source deviates from its paper's formula in a way that nobody depends on.
 DIFFERS: dict[tuple[str, str], str] = {}
 
@@ -143,15 +149,20 @@ def adapt(domain: str, case: Case, arrays: Arrays) -> tuple[str, Inputs]:
     chosen = RULES.get((domain, case["loss"]))
     if chosen is None:
         raise NotCovered("no such loss in the library")
-    given = {k: torch.from_numpy(np.array(arrays[v])) for k, v in case["inputs"].items() if v in arrays}
+    given = {identifier(k): torch.from_numpy(np.array(arrays[v])) for k, v in case["inputs"].items() if v in arrays}
     params = Params(case["params"], case["loss"])
     text = chosen(params, given)
     params.check()
     words = set(re.findall(r"[^\W\d]\w*", text))
-    missing = [name for name in case["grad_wrt"] if name not in words]
+    missing = [name for name in map(identifier, case["grad_wrt"]) if name not in words]
     if missing:
         raise NotCovered(f"the text does not depend on {missing}")
     return text, {name: tensor for name, tensor in given.items() if name in words or name.startswith("state.")}
+
+
+def identifier(name: str) -> str:
+    """An input's name as losslang can write it: modules of networks have dots in theirs."""
+    return name.replace(".", "_")
 
 
 # ------------------------------------------------------------------------------------------ pieces of text
@@ -360,12 +371,6 @@ def _rescaled_square(p: Params, x: Inputs) -> str:
     x["hot"] = one_hot(x["labels"], x["logits"])
     target = f"{literal(p.get('rescale_factor', 1.0))}*hot"
     return call("mse", pred="logits", target=target, weight=f"1 + {literal(p.get('weighted', 0))}*hot")
-
-
-@rule("classification", "one_vs_rest")
-def _one_vs_rest(p: Params, x: Inputs) -> str:
-    x["hot"] = one_hot(x["labels"], x["logits"])
-    return f"sum[...]({call('bce', logits='logits', target='hot')})"
 
 
 @rule("classification", "cross_entropy_mean_exp")

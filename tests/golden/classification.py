@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import torch
 
 from tests.golden.adapters import (
     DIFFERS,
@@ -10,6 +10,7 @@ from tests.golden.adapters import (
     TIES,
     Inputs,
     Params,
+    Rule,
     averaged,
     call,
     forbid,
@@ -58,6 +59,11 @@ def _weston_watkins(p: Params, x: Inputs) -> str:
 @rule("classification", "crammer_singer_hinge")
 def _crammer_singer(p: Params, x: Inputs) -> str:
     return call("crammer_singer", **CLASSES, margin=p["threshold"])
+
+
+@rule("classification", "ensloss")
+def _ensloss(p: Params, x: Inputs) -> str:
+    return call("ensloss", score="scores", target="targets", lam=p["lam"], noise="noise")
 
 
 # ------------------------------------------------------------------------------------------ focal
@@ -136,23 +142,81 @@ def _sce_ldr(p: Params, x: Inputs) -> str:
     return call("sce", **CLASSES, alpha=1 - b, beta=b, a=-p["A"])
 
 
-def _gce_and(other: str) -> Any:
-    """GCE, whose weight the source ignores, and beta times another loss."""
+MAE = call("comp_sum", **CLASSES, tau=2)
+
+
+def _normalized(kind: str, p: Params) -> str:
+    """One of the active losses that are divided by their sum over all labels."""
+    match kind:
+        case "nce":
+            return call("normalized", **CLASSES)
+        case "nfl":
+            return call("normalized", L=call("focal", gamma=p["gamma"], detach=True), **CLASSES)
+        case "ngce":
+            return call("normalized", L=call("gce", q=p["q"]), **CLASSES)
+        case _:
+            return {"mae": MAE, "rce": RCE}[kind]
+
+
+@rule("classification", "normalized_cross_entropy")
+def _nce(p: Params, x: Inputs) -> str:
+    return f"{literal(p['scale'])}*{_normalized('nce', p)}"
+
+
+@rule("classification", "normalized_focal_loss")
+def _nfl(p: Params, x: Inputs) -> str:
+    return f"{literal(p['scale'])}*{_normalized('nfl', p)}"
+
+
+@rule("classification", "normalized_generalized_cross_entropy")
+def _ngce(p: Params, x: Inputs) -> str:
+    return f"{literal(p['scale'])}*{_normalized('ngce', p)}"
+
+
+def _two(active: str, passive: str) -> Rule:
+    """An active and a passive loss."""
 
     def text(p: Params, x: Inputs) -> str:
-        p.get("alpha")
-        return f"{call('gce', **CLASSES, q=p['q'])} + {literal(p['beta'])}*{other}"
+        parts = (f"{literal(p[weight])}*{_normalized(kind, p)}" for weight, kind in zip(WEIGHTS, kinds, strict=True))
+        return " + ".join(parts)
 
+    kinds = (active, passive)
     return text
 
 
-rule("classification", "gce_mae")(_gce_and(call("comp_sum", **CLASSES, tau=2)))
-rule("classification", "gce_rce")(_gce_and(RCE))
+WEIGHTS = ("alpha", "beta")
+for _pair in ("nce_rce", "nce_mae", "ngce_nce", "ngce_mae", "ngce_rce", "mae_rce", "nfl_nce", "nfl_mae", "nfl_rce"):
+    rule("classification", _pair)(_two(*_pair.split("_")))
 
 
-@rule("classification", "mae_rce")
-def _mae_rce(p: Params, x: Inputs) -> str:
-    return f"{literal(p['alpha'])}*{call('comp_sum', **CLASSES, tau=2)} + {literal(p['beta'])}*{RCE}"
+@rule("classification", "gce_mae")
+def _gce_mae(p: Params, x: Inputs) -> str:
+    p.note("alpha")  # the source does not read it
+    return f"{call('gce', **CLASSES, q=p['q'])} + {literal(p['beta'])}*{MAE}"
+
+
+@rule("classification", "gce_rce")
+def _gce_rce(p: Params, x: Inputs) -> str:
+    p.note("alpha")
+    return f"{call('gce', **CLASSES, q=p['q'])} + {literal(p['beta'])}*{RCE}"
+
+
+@rule("classification", "gce_nce")
+def _gce_nce(p: Params, x: Inputs) -> str:
+    p.note("alpha", "beta")
+    return f"{call('gce', **CLASSES, q=p['q'])} + {_normalized('nce', p)}"
+
+
+@rule("classification", "nce_agce")
+def _nce_agce(p: Params, x: Inputs) -> str:
+    loss = call("agce", **CLASSES, a=p["a"], q=p["q"])
+    return f"{literal(p['alpha'])}*{_normalized('nce', p)} + {literal(p['beta'])}*{loss}"
+
+
+@rule("classification", "nce_aul")
+def _nce_aul(p: Params, x: Inputs) -> str:
+    loss = call("aul", **CLASSES, a=p["a"], q=p["q"])
+    return f"{literal(p['alpha'])}*{_normalized('nce', p)} + {literal(p['beta'])}*{loss}"
 
 
 @rule("classification", "asymmetric_gce")
@@ -186,6 +250,45 @@ def _comp_sum(p: Params, x: Inputs) -> str:
 @rule("generative", "comp_sum")
 def _comp_sum_too(p: Params, x: Inputs) -> str:
     return _comp_sum(p, x)
+
+
+@rule("classification", "poly_n_cross_entropy")
+def _poly(p: Params, x: Inputs) -> str:
+    x["epsilons"] = torch.tensor(p["epsilons"], dtype=x["logits"].dtype)
+    return call("poly", **CLASSES, epsilons="epsilons")
+
+
+@rule("classification", "smooth_adversarial_comp_sum")
+def _adversarial_comp_sum(p: Params, x: Inputs) -> str:
+    options = {name: p[name] for name in ("tau", "rho", "nu")}
+    return call("adversarial_comp_sum", **CLASSES, adv="adversarial_logits", **options)
+
+
+@rule("generative", "smooth_adversarial_comp_sum")
+def _adversarial_comp_sum_too(p: Params, x: Inputs) -> str:
+    options = {name: p[name] for name in ("tau", "rho", "nu")}
+    return call("adversarial_comp_sum", **CLASSES, adv="adv_logits", **options)
+
+
+@rule("classification", "one_vs_rest")
+def _one_vs_rest(p: Params, x: Inputs) -> str:
+    return call("one_vs_rest", **CLASSES)
+
+
+@rule("classification", "sovr")
+def _sovr(p: Params, x: Inputs) -> str:
+    return call("sovr", **CLASSES, share=p["M"] / 100, weight=p["lam"])
+
+
+@rule("classification", "adaptive_threshold_focal_loss")
+def _adaptive_threshold(p: Params, x: Inputs) -> str:
+    return call("adaptive_threshold_focal", logits="logits", target="targets", reduce=reduction(p))
+
+
+@rule("image", "adaptive_threshold_focal")
+def _adaptive_threshold_too(p: Params, x: Inputs) -> str:
+    p.note("gamma", "alpha")  # the source does not read them
+    return call("adaptive_threshold_focal", logits="logits", target="target", reduce=reduction(p))
 
 
 # ------------------------------------------------------------------------------------------ calibration
@@ -293,11 +396,13 @@ FACES = {"z": "embeddings", "weight": "weight", "labels": "labels"}
 CLAMPED = "clamp(cosine(embeddings, weight), -0.9999, 0.9999)"
 HELD = "dot(unit(embeddings), weight + stop(unit[d](weight) - weight))"
 """Cosines with centres that are normalised in place: the gradient is that of the normalised ones."""
+NEAR = f"{HELD} + stop(clamp({HELD}, -0.99999, 0.99999) - {HELD})"
+"""The same, whose value stays off 1 and -1."""
 
 
 @rule("classification", "arcface")
 def _arcface(p: Params, x: Inputs) -> str:
-    margins = {"s": p["s"], "m2": p["m"], "eps": 1e-4, "clip": True}
+    margins = {"s": p["s"], "m2": p["m"], "eps": 1e-4, "beyond": "clip"}
     return objective(_faces(True), call("margin_softmax", x=CLAMPED, labels="labels", **margins))
 
 
@@ -319,17 +424,31 @@ def _combined(p: Params, x: Inputs) -> str:
     return objective(_faces(False), f"{loss} - stop(relu({loss} + log(1e-30)))")
 
 
+@rule("classification", "partial_fc")
+def _partial_fc(p: Params, x: Inputs) -> str:
+    """As in the one above, the value is that of a probability of at least 1e-30."""
+    forbid(p, m1=1.0)
+    options = {"s": p["s"], "m2": p["m2"], "m3": p["m3"], "rate": p["sample_rate"], "draw": "perm"}
+    loss = call("partial_fc", **FACES, **options)
+    return objective(f"{_faces(False)}, perm: real[c]", f"{loss} - stop(relu({loss} + log(1e-30)))")
+
+
 @rule("classification", "arcface_detached")
 def _arcface_detached(p: Params, x: Inputs) -> str:
-    options = {"s": p["s"], "m2": p["m"], "eps": 1e-5, "clip": True, "detach": True}
-    cosines = f"{HELD} + stop(clamp({HELD}, -0.99999, 0.99999) - {HELD})"
-    return objective(_faces(False), call("margin_softmax", x=cosines, labels="labels", **options))
+    options = {"s": p["s"], "m2": p["m"], "eps": 1e-5, "beyond": "clip", "detach": True}
+    return objective(_faces(False), call("margin_softmax", x=NEAR, labels="labels", **options))
 
 
 @rule("classification", "cosface_detached")
 def _cosface_detached(p: Params, x: Inputs) -> str:
     options = {"s": p["s"], "m2": 0, "m3": p["m"], "eps": 0, "detach": True}
     return objective(_faces(False), call("margin_softmax", x=HELD, labels="labels", **options))
+
+
+@rule("classification", "sphereface")
+def _sphereface(p: Params, x: Inputs) -> str:
+    options = {"s": p["s"], "m1": p["m"], "m2": 0, "eps": 1e-5, "beyond": "fall", "detach": True}
+    return objective(_faces(False), call("margin_softmax", x=NEAR, labels="labels", **options))
 
 
 @rule("classification", "normface_coco")
@@ -382,6 +501,66 @@ def _binary_kd_norm(p: Params, x: Inputs) -> str:
     return objective(header, call("binary_kd", student=gap, teacher=0, tau=p["temperature"]))
 
 
+# ------------------------------------------------------------------------------------------ learned
+@rule("classification", "legendretron")
+def _legendretron(p: Params, x: Inputs) -> str:
+    """The source's own convex networks: dense, positive between layers, with normalised activations."""
+    depth, hidden = p["depth"], p["dim_hidden"]
+    sizes = f"k={p['K']}, m={hidden}, o={hidden // 2}"
+    header, lines, y = ["logits: logit[b, k], labels: int[b]"], [], "logits"
+    for n in range(p["n_blocks"]):
+        block, value = f"cpflows_{n}", f"x{n}"
+        header += _network_types(block, depth)
+        lines += [f"{value}[b, k] = {y}", *_network(n, f"{block}_icnn", value, depth)]
+        slope = f"softplus({block}_w1[one=0])*f{n}[one=0] + softplus({block}_w0[one=0])*sum[k]({value}^2)/2"
+        lines += [f"potential{n}[b] = {slope}", f"y{n} = grad[{value}](sum[b](potential{n}))"]
+        y = f"y{n}"
+    body = "\n    ".join([*lines, call("reference_ce", logits=y, labels="labels")])
+    return f"objective golden[{sizes}]({', '.join(header)}):\n    {body}\n"
+
+
+def _network_types(block: str, depth: int) -> list[str]:
+    """The weights of a block as declarations: ``m`` hidden numbers, ``o`` of which are new in a layer."""
+    shapes = {f"{block}_w0": "one=1", f"{block}_w1": "one=1"}
+    net = f"{block}_icnn"
+    shapes |= {f"{net}_Wzs_0_weight": "m, k", f"{net}_Wzs_0_bias": "m", f"{net}_Wzs_{depth}_weight": "one, m"}
+    shapes[f"{net}_Wxs_{depth - 1}_weight"] = "one, k"
+    for n in range(depth - 1):
+        shapes |= {f"{net}_Wzs_{n + 1}_weight": "o, m", f"{net}_Wzs_{n + 1}_bias": "o"}
+        shapes |= {f"{net}_{kind}_{n}_weight": "o, k" for kind in ("Wxs", "Wx2s")}
+        shapes |= {f"{net}_{kind}_{n}_bias": "o" for kind in ("Wxs", "Wx2s")}
+    for n in range(depth):
+        width = "o" if n < depth - 1 else "one"
+        shapes |= {f"{net}_actnorms_{n}_{kind}": f"two=1, {width}, three=1" for kind in ("b", "logs")}
+    return [f"{name}: real[{axes}]" for name, axes in shapes.items()]
+
+
+def _network(n: int, net: str, value: str, depth: int) -> list[str]:
+    """The layers of a network; each is joined by as many numbers that come from its input."""
+
+    def affine(name: str) -> str:
+        return f"sum[k]({net}_{name}_weight*{value})"
+
+    def positive(layer: int) -> str:
+        return f"sum[m](softplus({net}_Wzs_{layer}_weight)*h{n}_{layer - 1})"
+
+    def normalised(layer: int, inner: str) -> str:
+        name = f"{net}_actnorms_{layer}"
+        return f"({inner} + {name}_b[two=0, three=0])*(exp({name}_logs[two=0, three=0]) + 0.001)"
+
+    lines = [f"h{n}_0[b, m] = softplus({affine('Wzs_0')} + {net}_Wzs_0_bias)"]
+    for k in range(depth - 1):
+        inner = f"({positive(k + 1)} + {net}_Wzs_{k + 1}_bias)/size(m) + {affine(f'Wxs_{k}')} + {net}_Wxs_{k}_bias"
+        lines.append(f"u{n}_{k}[b, o] = softplus({normalised(k, inner)})")
+        lines.append(f"v{n}_{k}[b, o] = softplus({affine(f'Wx2s_{k}')} + {net}_Wx2s_{k}_bias)")
+        lines.append(
+            f"h{n}_{k + 1}[b, m] = pick(u{n}_{k}, o=min(m, size(o) - 1)) if m < size(o) "
+            f"else pick(v{n}_{k}, o=max(m - size(o), 0))"
+        )
+    inner = f"{positive(depth)}/size(m) + {affine(f'Wxs_{depth - 1}')}"
+    return [*lines, f"f{n}[b, one] = {normalised(depth - 1, inner)}"]
+
+
 # ------------------------------------------------------------------------------------------ aggregates
 @rule("classification", "bag_level_square")
 def _bag_square(p: Params, x: Inputs) -> str:
@@ -398,6 +577,36 @@ def _interpolated_square(p: Params, x: Inputs) -> str:
     bag = call("mse", pred="mean[k](pred)", target="bag_targets")
     within = call("mse", pred="pred", target="mean[k](pred)")
     return objective("pred: real[b, k], bag_targets: real[b]", f"{bag} + {literal(p['rho'])}*{within}")
+
+
+@rule("classification", "bag_level_bce")
+def _bag_bce(p: Params, x: Inputs) -> str:
+    header = "pred: logit[b, k], bag_targets: prob[b]"
+    return objective(header, "q = mean[k](sigmoid(pred))\n    bce(logits=log(q) - log(1 - q), target=bag_targets)")
+
+
+@rule("classification", "instance_level_bce")
+def _instance_bce(p: Params, x: Inputs) -> str:
+    header = "pred: logit[b, k], bag_targets: prob[b]"
+    return objective(header, call("bce", logits="pred", target="bag_targets + 0*pred"))
+
+
+@rule("classification", "class_specific_embedding")
+def _class_specific(p: Params, x: Inputs) -> str:
+    forbid(p, class_counts=None)
+    header = "distances, signs: real[b, c, l]"
+    return objective(header, f"relu({literal(p['margin'])} + {call('hinge_g', fake='sum[l](distances*signs)')})")
+
+
+@rule("classification", "class_specific_embedding_counts")
+def _class_specific_counts(p: Params, x: Inputs) -> str:
+    header = "distances, signs: real[b, c, l], class_counts: real[one=1, c]"
+    lines = [
+        f"rare[c] = (1/class_counts[one=0])^{literal(p['gamma'])}",
+        "margin[c] = " + literal(p["margin"]) + "/class_counts[one=0]^0.25",
+        call("hinge", score="sum[l](distances*signs)", target=1, margin="margin", weight="rare/sum[c](rare)"),
+    ]
+    return objective(header, "\n    ".join(lines))
 
 
 @rule("classification", "hrr_subitizing")
@@ -419,17 +628,21 @@ TIES.update(
 
 _SEVEN = "logits of 40: the source takes no probability below 1e-7"
 _EIGHT = "logits of 40: the source takes the logarithm of no less than 1e-8"
+CLIPPED = (
+    *("reverse_cross_entropy", "normalized_reverse_cross_entropy", "symmetric_cross_entropy", "nce_rce", "nfl_rce"),
+    *("generalized_cross_entropy", "normalized_generalized_cross_entropy", "gce_mae", "gce_rce", "gce_nce", "mae_rce"),
+    *("ngce_nce", "ngce_mae", "ngce_rce"),
+)
 DIFFERS.update(
     {
-        **{("classification", f"{name}/2"): _SEVEN for name in ("reverse_cross_entropy", "symmetric_cross_entropy")},
-        **{("classification", f"{name}/2"): _SEVEN for name in ("generalized_cross_entropy", "gce_mae", "gce_rce")},
-        **{("classification", f"{name}/2"): _SEVEN for name in ("normalized_reverse_cross_entropy", "mae_rce")},
+        **{("classification", f"{name}/2"): _SEVEN for name in CLIPPED},
         **{("classification", f"{name}/2"): _EIGHT for name in ("binary_kl", "binary_kl_norm")},
         **{("classification", f"{name}/2"): _EIGHT for name in ("asymmetric_loss", "asymmetric_loss_optimized")},
         ("classification", "asymmetric_loss_optimized/6"): _EIGHT,
     }
 )
 
+FINITE_LIMITS["classification", "adaptive_threshold_focal_loss"] = "the source raises a rounded-off 0 to a power"
 FINITE_LIMITS.update(
     {
         (

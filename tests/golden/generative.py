@@ -196,7 +196,11 @@ PAIR = {"chosen": "policy_chosen_logps", "rejected": "policy_rejected_logps"}
 REFERENCE = {"ref_chosen": "reference_chosen_logps", "ref_rejected": "reference_rejected_logps"}
 
 
-@rule("generative", "dpo", "ipo", "dpo_hinge", "dpo_robust")
+@rule(
+    "generative",
+    *("dpo", "ipo", "dpo_hinge", "dpo_robust", "dpo_exo_pair", "dpo_nca_pair", "dpo_sppo_hard"),
+    *("apo_zero", "apo_down"),
+)
 def _dpo(p: Params, x: Inputs) -> str:
     reference = dict.fromkeys(REFERENCE, 0) if p.get("reference_free") else REFERENCE
     return _preference(p.get("loss_type", "sigmoid"), {**PAIR, **reference}, p)
@@ -222,8 +226,25 @@ def _preference(kind: str, given: dict[str, object], p: Params) -> str:
             return call("rso", **given, beta=beta)
         case "ipo":
             return call("ipo", **given, tau=beta)
+        case "exo_pair":
+            return call("exo", **given, beta=beta, smoothing=smoothing)
+        case "nca_pair":
+            return call("nca", **given, beta=beta)
+        case "sppo_hard":
+            return call("sppo", **given, beta=beta)
+        case "apo_zero" | "apo_down":
+            return call(kind, **given, beta=beta)
         case _:
             raise NotCovered(f"loss_type {kind}")
+
+
+@rule("generative", "dpo_js_divergence", "dpo_alpha_divergence")
+def _f_dpo(p: Params, x: Inputs) -> str:
+    given = {**PAIR, **REFERENCE, "beta": p["beta"]}
+    if p["f_divergence_type"] == "js_divergence":
+        return call("f_dpo", **given)
+    alpha = p.get("f_divergence_params", {}).get("alpha_divergence_coef")
+    return call("f_dpo", **given, divergence="alpha_divergence", alpha=alpha)
 
 
 @rule("generative", "orpo")
@@ -333,6 +354,21 @@ def _diffusion_v(p: Params, x: Inputs) -> str:
     forbid(p, prediction="v", weight="constant")
     _schedule(p, x)
     return objective(NOISY, call("mse", pred="model_output", target=VELOCITY))
+
+
+@rule("generative", "diffusion_mse_previous_x")
+def _previous_x(p: Params, x: Inputs) -> str:
+    """The mean of the step before, given the image and its noisy version."""
+    forbid(p, prediction="previous_x", weight="constant")
+    _schedule(p, x)
+    x["before"] = torch.cat([torch.ones(1, dtype=torch.float64), x["abar"][:-1]])
+    lines = [
+        "noisy = sqrt(abar)[t]*x_start + sqrt(1 - abar)[t]*noise",
+        "clean = (sqrt(before)*(1 - abar/before)/(1 - abar))[t]*x_start",
+        "mean_before = clean + (sqrt(abar/before)*(1 - before)/(1 - abar))[t]*noisy",
+        call("mse", pred="model_output", target="mean_before"),
+    ]
+    return objective(f"{NOISY}, before: prob[n]", "\n    ".join(lines))
 
 
 @rule("generative", "diffusion_p2_epsilon")
@@ -514,6 +550,39 @@ def _energy_distance(p: Params, x: Inputs) -> str:
     return f"-{selves!r} + {call('energy_distance', x='x', y='y')}/2"
 
 
+@rule("generative", "wasserstein_1d")
+def _wasserstein(p: Params, x: Inputs) -> str:
+    weights = {"wx": "uw", "wy": "vw"} if "uw" in x else {}
+    value = call("transport_cost", x="u", y="v", p=p["p"], **weights)
+    return objective("u, uw: real[i], v, vw: real[j]" if weights else "u: real[i], v: real[j]", f"1 - (1 - {value})")
+
+
+@rule("generative", "sliced_wasserstein")
+def _sliced_wasserstein(p: Params, x: Inputs) -> str:
+    header = "x: real[i, d], y: real[j, d], projections: real[d, k]"
+    lines = "rays[k, d] = projections"
+    return objective(header, f"{lines}\n    {call('sliced_wasserstein', x='x', y='y', directions='rays', p=p['p'])}")
+
+
+@rule("generative", "sliced_wasserstein_swae")
+def _swae(p: Params, x: Inputs) -> str:
+    loss = call("sliced_wasserstein", x="z", y="prior_z", directions="directions", p=p["p"])
+    return f"{literal(p['reg_weight'])}*{loss}^{literal(p['p'])}"
+
+
+@rule("generative", "mk_mmd")
+def _mk_mmd(p: Params, x: Inputs) -> str:
+    """The source adds 2/(n - 1) once."""
+    forbid(p, linear=False)
+    kernels, count = p["kernels"], len(x["z_s"])
+    if all("alpha" in kernel for kernel in kernels):
+        x["scales"] = torch.tensor([kernel["alpha"] for kernel in kernels], dtype=x["z_s"].dtype)
+        return f"{2 / (count - 1)!r} + {call('mk_mmd', x='z_s', y='z_t', scales='scales')}"
+    (kernel,) = kernels
+    gaussian = call("gaussian_kernel", sigma=kernel["sigma"])
+    return f"{2 / (count - 1)!r} + {call('mmd', x='z_s', y='z_t', kernel=gaussian, unbiased=True)}"
+
+
 @rule("generative", "coral_paper")
 def _coral(p: Params, x: Inputs) -> str:
     return call("coral", x="f_s", y="f_t")
@@ -528,6 +597,18 @@ def _coral_thuml(p: Params, x: Inputs) -> str:
 @rule("generative", "js_divergence")
 def _js(p: Params, x: Inputs) -> str:
     return call("jensen_shannon", p="softmax[c](p_logits)", q="softmax[c](q_logits)")
+
+
+@rule("generative", "alpha_divergence")
+def _alpha_divergence(p: Params, x: Inputs) -> str:
+    given = {"student": "q_logits", "teacher": "p_logits"}
+    return call("alpha_divergence", **given, alpha=p["alpha"], clip=p["iw_clip"])
+
+
+@rule("generative", "alpha_divergence_adaptive")
+def _adaptive_alpha(p: Params, x: Inputs) -> str:
+    options = {"low": p["alpha_min"], "high": p["alpha_max"], "clip": p["iw_clip"]}
+    return call("adaptive_alpha_divergence", student="output", teacher="target", **options)
 
 
 @rule("generative", "nce")
@@ -587,6 +668,19 @@ def _confidence_penalty(p: Params, x: Inputs) -> str:
 def _l2_regularization(p: Params, x: Inputs) -> str:
     weight = literal(p["lam"] / 2 if p.get("half") else p["lam"])
     return " + ".join(f"{weight}*{call('mse', pred=name, target=0, reduce='sum')}" for name in sorted(x))
+
+
+@rule("generative", "orthogonality")
+def _orthogonality(p: Params, x: Inputs) -> str:
+    """The smaller of the two Gram matrices of each weight."""
+    header, lines, parts = [], [], []
+    for name, (rows, columns) in ((name, x[name].shape) for name in sorted(x)):
+        a, b = f"{name}a", f"{name}b"
+        header.append(f"{name}: real[{a}={rows}, {b}={columns}]")
+        own, over = (a, b) if rows <= columns else (b, a)
+        lines.append(f"{name}_gram[{own}, {own}2] = sum[{over}]({name}*{name}[{own}={own}2])")
+        parts.append(call("mse", pred=f"{name}_gram", target=f"{own} == {own}2", reduce="sum"))
+    return objective(", ".join(header), "\n    ".join([*lines, " + ".join(parts)]))
 
 
 @rule("generative", "l2_init")

@@ -9,7 +9,16 @@ import numpy as np
 
 import losslang
 from tests.golden import corpus, oracle
-from tests.golden.adapters import FINITE_LIMITS, SOURCE_ROUNDING, STORED, TIES, Inputs, adapt
+from tests.golden.adapters import (
+    FINITE_LIMITS,
+    SOURCE_ROUNDING,
+    STORED,
+    SURROGATES,
+    TIES,
+    Inputs,
+    adapt,
+    identifier,
+)
 from tests.golden.corpus import Arrays, Case
 
 Array = np.ndarray[Any, Any]
@@ -52,10 +61,11 @@ BACKENDS: dict[str, Backend] = {
 def check(domain: str, case: Case, arrays: Arrays, backend: str) -> None:
     """Compare total and gradients of a case; where the source is not finite, losslang has to be."""
     text, inputs = adapt(domain, case, arrays)
-    value, gradients = BACKENDS[backend](text, inputs, list(case["grad_wrt"]))
-    compare(domain, case, value, arrays[case["value"]], None)
+    value, gradients = BACKENDS[backend](text, inputs, [identifier(name) for name in case["grad_wrt"]])
+    if (domain, case["loss"]) not in SURROGATES:
+        compare(domain, case, value, arrays[case["value"]], None)
     for name in case["grad_wrt"]:
-        found, expected = gradients[name], arrays[case["grad"][name]]
+        found, expected = gradients[identifier(name)], arrays[case["grad"][name]]
         if (domain, case["id"]) in TIES:
             found, expected = (levelled(g, inputs[name].numpy()) for g in (found, expected))
         compare(domain, case, found, expected, name)
