@@ -67,7 +67,7 @@ def axis_names(definition: ast.Definition) -> list[str]:
 
 
 def open_axes(definition: ast.Definition) -> list[str]:
-    """The axes whose extents a call has to give: those of queues, tables, draws and learned tensors, not of arguments."""
+    """The axes whose extents a call has to give: of queues, tables, draws and learned tensors."""
     given = [p for p in definition.parameters if p.default is None and not _may_lack(p)]
     known = {axis.name for parameter in given for group in _groups(parameter.type) for axis in group}
     learned = [p for p in definition.parameters if _is_learned(p.default)]
