@@ -188,10 +188,11 @@ class Inputs:
         for name, value in bound.modifiers.items():
             if name in ("mask", "weight"):
                 kind = Kind("bool") if name == "mask" else REAL
-                alone = isinstance(value, ast.Name) and value.name not in self.frame.bindings
-                row = _elements(definition, types, variables, rests) if alone else None
-                if alone and row is None and value.name not in {*self.fixed, *self.found}:
-                    raise self._no_axes(value, definition, name)
+                row = None
+                if isinstance(value, ast.Name) and value.name not in self.frame.bindings:
+                    row = _elements(definition, types, variables, rests)
+                    if row is None and value.name not in {*self.fixed, *self.found}:
+                        raise self._no_axes(value, definition, name)
                 self.collect(value, Wanted(kind, row, None, definition.name, name, weak=True))
         ordered = not isinstance(call.callee, ast.Index)  # unit[c](x) has its axes in the order of x
         if wanted is not None and wanted.row is not None and definition.result is not None and ordered:
