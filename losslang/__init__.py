@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from losslang.builder import balancer, term
     from losslang.compiler import check, compile, explain, format, from_config, parse, to_config
-    from losslang.diagnostics import Diagnostic, LosslangError
+    from losslang.diagnostics import Diagnostic, LosslangError, LosslangWarning
     from losslang.runtime.module import Objective
 
 __version__ = "0.1.0"
@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Diagnostic",
     "LosslangError",
+    "LosslangWarning",
     "Objective",
     "__version__",
     "balancer",
@@ -39,6 +40,7 @@ __all__ = [
 _HOMES = {
     "Diagnostic": "losslang.diagnostics",
     "LosslangError": "losslang.diagnostics",
+    "LosslangWarning": "losslang.diagnostics",
     "Objective": "losslang.runtime.module",
     "balancer": "losslang.builder",
     "check": "losslang.compiler",

@@ -1,7 +1,7 @@
 """The command line: ``losslang check | compile | explain | list | fmt | hash | diff | run``.
 
-Exit codes: 0 if all is well, 1 if there are diagnostics, 2 for a wrong call or a file that cannot be read.
-Those of ``diff``: 0 if the objectives are the same, 1 if they differ, 2 for trouble.
+Exit codes: 0 if all is well, 1 if there are errors (with ``check --strict``, also for warnings), 2 for a wrong call or
+a file that cannot be read. Those of ``diff``: 0 if the objectives are the same, 1 if they differ, 2 for trouble.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import losslang
 from losslang import compiler
 from losslang.compiler import Unit
-from losslang.diagnostics import Diagnostic, Form, LosslangError, mended, render
+from losslang.diagnostics import Diagnostic, Form, LosslangError, LosslangWarning, mended, render
 from losslang.source import Source
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ def _complain(found: Sequence[Diagnostic]) -> None:
     print(render(found, colour=_coloured(sys.stderr)), file=sys.stderr)
 
 
+def _warn(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Show a warning: one of losslang's as errors are shown."""
+    if isinstance(message, LosslangWarning):
+        _complain([message.diagnostic])
+    else:
+        print(f"{category.__name__}: {message}", file=sys.stderr)
+
+
 def _coloured(stream: TextIO) -> bool:
     """Colours are for people at a terminal who did not say no (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -77,7 +86,9 @@ def _run(argv: list[str]) -> int:
         options = _parser().parse_args(_joined(argv))
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 2
-    code = options.command(options)
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        code = options.command(options)
     sys.stdout.flush()
     return code
 
@@ -97,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="report every error, without importing torch")
     _takes_text(check, several=True)
     check.add_argument("--format", choices=("text", "json", "github"), default="text", help="form of the diagnostics")
+    check.add_argument("--allow", action="append", default=[], metavar="CODE", help="a warning that is meant: LL0808")
+    check.add_argument("--strict", action="store_true", help="let warnings fail as errors do")
     check.add_argument("--fix", action="store_true", help="mend what is certain, and report the rest")
     check.add_argument("--diff", action="store_true", help="show what --fix would change, and change nothing")
     check.set_defaults(command=_check)
@@ -235,13 +248,13 @@ def _check(options: argparse.Namespace) -> int:
         load = partial(_load, name, options) if options.expression is None else partial(_one, options)
         found += _diagnosed(load, options)
     _report(found, options.format)
-    return 1 if any(one.severity == "error" for one in found) else 0
+    return 1 if any(options.strict or one.severity == "error" for one in found) else 0
 
 
 def _diagnosed(load: Callable[[], Unit], options: argparse.Namespace) -> list[Diagnostic]:
     """All that is to be said of a text."""
     try:
-        return compiler.diagnose(load(), name=options.name)
+        return compiler.diagnose(load(), name=options.name, allow=options.allow)
     except LosslangError as problem:
         return list(problem.diagnostics)
 

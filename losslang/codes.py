@@ -204,5 +204,62 @@ none, a word, a list of these, or an expression as a text. A number stands witho
     "LL0710": """\
 A config holds its objective under `objective`, as a text or a mapping, or is one, with a key `terms`; each
 term has a loss, as a text or under `loss`.""",
+    # warnings
+    "LL0801": """\
+A term whose weight is 0 costs its computation and teaches nothing. Where it should only be logged, compile
+it as an objective of its own; where its weight is to grow, give it a schedule.""",
+    "LL0802": """\
+Whatever the batch holds, the derivative of this term by every input and every learned value is 0: it is a
+constant, everything in it is stopped, or it only counts and compares. It trains nothing.""",
+    "LL0803": """\
+A declared tensor or number, or the value of a line, that nothing mentions. Callers would have to pass it for
+nothing; more often a name is misspelt where it should stand.""",
+    "LL0804": """\
+A parameter was given as auto, and the objective does not depend on it, or only through stop(...). An
+optimiser would carry it along without ever changing it.""",
+    "LL0805": """\
+A softmax or sigmoid is taken of probabilities. Losses that take logits normalise them themselves; the second
+normalisation squeezes everything into a narrow range, gradients vanish, and training still goes down, slowly.""",
+    "LL0806": """\
+The softmax over one element is 1 and its logarithm 0, whatever the logit is: the loss is constant. One logit
+that decides between two classes belongs to a sigmoid: bce, sigmoid_focal, dice(prob=sigmoid(logits)). Over the
+batch it means a batch of one element, which has nothing to be told from.""",
+    "LL0807": """\
+The loss takes images in one range, nothing declares the range of this one, and its values look like those of
+another. Declare what it is, and it is converted: objective main(pred: image[b, c=3, h, w] in 0..1): ...""",
+    "LL0808": """\
+The axes that are added up contain the batch, so the value is one of the whole batch: it depends on the batch
+size, and large objects hide small ones. Each image by itself is `over=[...]`, the default. Where batches are
+meant to be pooled, say so with a comment: # allow LL0808""",
+    "LL0809": """\
+Two numbers or more are given without names. Which parameter each one reaches follows from the signature, and
+libraries disagree about the order of alpha and gamma, say; a swap would run and train something else.""",
+    "LL0810": """\
+The rows of a target for a softmax should be distributions: not negative, and of sum 1. Several ones in a row
+are independent classes, which is bce's matter.""",
+    "LL0811": """\
+The prediction is stopped and the target is not, so the gradient flows into what should be given. Mostly two
+arguments are swapped, as in a distillation that teaches the teacher.""",
+    "LL0812": """\
+Two terms are the same computation on the same tensors, so together they are one with the sum of their weights.
+Mostly other tensors were meant: a loss without arguments takes its inputs by the names of its parameters.""",
+    "LL0813": """\
+In this batch the mask is false everywhere, or every label is an ignored one: nothing is left, and the term is
+0. If batches like that are expected, allow the warning.""",
+    "LL0814": """\
+The number is about one divided by the default. A temperature divides the similarities, and its inverse, a
+scale, multiplies them: 0.07 is a common temperature and 14.3 the scale that means the same.""",
+    "LL0815": """\
+Balancers weigh terms that are to be made small. With a negative weight the product falls without end as the
+weight grows (uncertainty), or the logarithm of the weight does not exist.""",
+    "LL0816": """\
+The label that is left out is one of the classes, so no element of that class is ever learned from. This is
+right for padding; it is wrong where 0 is an ordinary class.""",
+    "LL0817": """\
+With a minus sign, the loss is made large, and it has no largest value: the objective falls without end. What
+is higher-is-better in the library is an fn, and 1 - ssim or -si_sdr is right there.""",
+    "LL0818": """\
+A weighted sum of logits goes through one softmax. A weighted sum of losses has another value and other
+gradients. Averaging logits is an ensemble; where that is meant, allow the warning.""",
 }
 """A few sentences for each code of `diagnostics.CODES`; a test holds the two equal."""

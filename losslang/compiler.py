@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import losslang
 from losslang.builder import Term
 from losslang.config import reading
-from losslang.diagnostics import Diagnostic, did_you_mean, error, nearest
+from losslang.diagnostics import Diagnostic, LosslangWarning, allowed, did_you_mean, error, nearest
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.netspec import NetSpec
@@ -23,8 +24,9 @@ from losslang.ir.nodes import Node
 from losslang.passes import pipeline
 from losslang.passes.guard import conditions_of_use
 from losslang.sema import settings
-from losslang.sema.elaborate import elaborate
+from losslang.sema.elaborate import elaborate, elaborated, program
 from losslang.sema.files import Search
+from losslang.sema.lint import lint, normalisers
 from losslang.sema.review import review
 from losslang.sema.settings import Scalar
 from losslang.sema.unit import Unit
@@ -134,7 +136,7 @@ def check(
 
 
 CHECK_OPTIONS = ("name", "path", "constants", "overrides")
-OPTIONS = (*CHECK_OPTIONS, "bind", "backend", "validate", "check_finite")
+OPTIONS = (*CHECK_OPTIONS, "bind", "backend", "validate", "check_finite", "seed", "allow")
 """What `compile` takes; any other keyword is a constant."""
 
 
@@ -168,6 +170,7 @@ def compile(
     validate: bool = True,
     check_finite: bool = False,
     seed: int | None = None,
+    allow: Collection[str] = (),
     **more: Scalar,
 ) -> Objective:
     """An objective as an `nn.Module`.
@@ -185,6 +188,8 @@ def compile(
         check_finite: at every call, name the input or term that is not finite (this waits for the device).
         seed: of random defaults and random starts, so that a resumed run draws what the whole run would have;
             without it torch's own generators draw, as ``torch.manual_seed`` says.
+        allow: what is meant, of the warnings that are issued as `LosslangWarning`: a code, or that of one term,
+            ``["LL0812", "cls.LL0808"]``.
         more: further constants: ``compile("l1 + beta*mse", beta=0.3)``.
 
     Raises:
@@ -200,9 +205,15 @@ def compile(
     unit = unit_of(text, path, {**(constants or {}), **more}, overrides)
     _check_options(unit, more, OPTIONS)
     unit = unit.complete()
+    written = program(unit, name)
+    objective = elaborated(written)
+    allow = allowed(allow, [term.name for term in objective.terms])
+    for one in lint(written, objective, allow):
+        warnings.warn(LosslangWarning(one), stacklevel=2)
     return build(
-        elaborate(unit, name),
+        objective,
         unit,
+        allow=allow,
         bind={**dict(unit.bind), **(bind or {})},
         backend=backend,
         validate=validate,
@@ -220,6 +231,7 @@ def build(
     validate: bool = True,
     check_finite: bool = False,
     seed: int | None = None,
+    allow: Collection[str] = (),
 ) -> Objective:
     """The module of an elaborated objective."""
     from losslang.runtime.module import Objective
@@ -227,7 +239,7 @@ def build(
     planned = pipeline.run(objective)
     return Objective(
         " ".join(unit.source.text.split()),
-        signature(planned),
+        signature(objective, planned.inputs),
         [term.name for term in planned.terms],
         slot_specs(objective, planned),
         Factory(planned, backend, unit),
@@ -237,6 +249,7 @@ def build(
         validate=validate,
         check_finite=check_finite,
         seed=seed,
+        allow=allow,
     )
 
 
@@ -319,13 +332,14 @@ def network_specs(objective: ir.Objective) -> list[NetSpec]:
 
 
 # ------------------------------------------------------------------------------------------ signature
-def signature(objective: ir.Objective) -> Signature:
-    """The inputs of an objective."""
+def signature(objective: ir.Objective, inputs: Sequence[ir.Input]) -> Signature:
+    """The inputs of an objective as elaborated, or those of them that the passes left, and its models."""
     from losslang.runtime.checks import Dim, InputSpec, ModelSpec
     from losslang.runtime.module import Signature
 
     ignored, indexed, users = _ignored(objective), _indexed(objective), _users(objective)
-    free = _unconditional(objective)
+    filters = conditions_of_use(objective)
+    free, softmaxed, deciding = _unconditional(objective, filters), _softmaxed(objective), _leaves(filters.values())
 
     def spec(node: ir.Input) -> InputSpec:
         dims = tuple(Dim(str(axis.name), axis.root.size, axis.rest) for axis in node.dims)
@@ -343,10 +357,12 @@ def signature(objective: ir.Objective) -> Signature:
             tuple(indexed.get(node, ())) if node in free else (),
             objective.origin.inputs.get(node.name),
             tuple(users.get(node, ())),
+            tuple(axis.name for axis in node.dims if axis.root in softmaxed.get(node, ())),
+            node in deciding,
         )
 
     models = tuple(ModelSpec(model.name, model.type_text) for model in objective.models)
-    return Signature(tuple(spec(node) for node in objective.inputs), models)
+    return Signature(tuple(map(spec, inputs)), models)
 
 
 def _ignored(objective: ir.Objective) -> dict[Node, dict[int, None]]:
@@ -373,6 +389,18 @@ def _indexed(objective: ir.Objective) -> dict[Node, dict[str, None]]:
     return found
 
 
+def _softmaxed(objective: ir.Objective) -> dict[Node, set[Axis]]:
+    """For each input, the axes over which a term that uses it normalises something."""
+    found: dict[Node, set[Axis]] = {}
+    for term in objective.terms:
+        nodes = ir.topological([term.value])
+        sums = [node for node in normalisers(nodes) if len(node.over) == 1]
+        for node in nodes if sums else ():
+            if isinstance(node, ir.Input):
+                found.setdefault(node, set()).update(n.over[0].root for n in sums)
+    return found
+
+
 def _users(objective: ir.Objective) -> dict[Node, list[str]]:
     """The terms that use each input."""
     found: dict[Node, list[str]] = {}
@@ -383,15 +411,14 @@ def _users(objective: ir.Objective) -> dict[Node, list[str]]:
     return found
 
 
-def _unconditional(objective: ir.Objective) -> set[Node]:
+def _unconditional(objective: ir.Objective, filters: Mapping[Node, frozenset[Node]]) -> set[Node]:
     """The inputs of which every element counts, whatever other inputs are."""
-    filters = conditions_of_use(objective)
+    return {node for node in objective.inputs if not _leaves([filters.get(node, frozenset())]) - {node}}
 
-    def foreign(node: ir.Input) -> bool:
-        leaves = ir.topological(filters.get(node, frozenset()))
-        return any(isinstance(leaf, ir.Input) and leaf is not node for leaf in leaves)
 
-    return {node for node in objective.inputs if not foreign(node)}
+def _leaves(filters: Iterable[frozenset[Node]]) -> set[Node]:
+    """The inputs that conditions read."""
+    return {node for node in ir.topological(set[Node]().union(*filters)) if isinstance(node, ir.Input)}
 
 
 def _base(node: Node) -> Node:
@@ -643,9 +670,18 @@ def to_config(
     return config_of(unit, name)
 
 
-def diagnose(text: Text, *, name: str | None = None, path: Folders = ()) -> list[Diagnostic]:
-    """Every error of an objective, or of all definitions of a file, each once; torch is not needed."""
-    return review(unit_of(text, path), name)
+def diagnose(
+    text: Text, *, name: str | None = None, path: Folders = (), allow: Collection[str] = ()
+) -> list[Diagnostic]:
+    """Every error and warning of an objective, or of all definitions of a file; torch is not needed.
+
+    Args:
+        text: an expression, the text of a file, or a `Path` to one.
+        name: one objective of several.
+        path: folders in which the modules lie that the text uses, beside its own.
+        allow: warnings that are meant, as in `compile`.
+    """
+    return review(unit_of(text, path), name, allowed(allow))
 
 
 def explain(name: str) -> str:

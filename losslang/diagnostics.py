@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, NoReturn, TypeAlias, TypeVar
 
 from losslang.source import Span
 
@@ -79,7 +80,29 @@ CODES: dict[str, str] = {
     "LL0708": "a key is given twice",
     "LL0709": "a value of the wrong type",
     "LL0710": "a key is missing",
+    # warnings
+    "LL0801": "a weight of 0",
+    "LL0802": "a term without a gradient",
+    "LL0803": "what nothing uses",
+    "LL0804": "a learned value that nothing trains",
+    "LL0805": "normalised twice",
+    "LL0806": "a softmax over one class",
+    "LL0807": "an image in another range",
+    "LL0808": "a sum over the whole batch",
+    "LL0809": "numbers by their place",
+    "LL0810": "a target that is no distribution",
+    "LL0811": "only the target is learned",
+    "LL0812": "one term twice",
+    "LL0813": "a mask that leaves nothing",
+    "LL0814": "the inverse of a number",
+    "LL0815": "a negative weight under a balancer",
+    "LL0816": "an ignored class",
+    "LL0817": "a loss that is made large",
+    "LL0818": "logits that are weighed",
 }
+
+WARNINGS = frozenset(code for code in CODES if code >= "LL0800")
+"""The codes of warnings; all others are errors."""
 
 
 T = TypeVar("T")
@@ -204,6 +227,77 @@ class Problems:
         return LosslangError([one for problem in self.errors for one in problem.diagnostics])
 
 
+# ------------------------------------------------------------------------------------------ warnings
+class LosslangWarning(UserWarning):
+    """What `losslang.compile` and the first call warn of; ``allow=`` names what is meant as it is."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic)
+        self.diagnostic = diagnostic
+
+    def __str__(self) -> str:
+        return render([self.diagnostic])
+
+
+def warning(
+    code: str,
+    message: str,
+    span: Span | None,
+    *,
+    expected: str,
+    found: str,
+    hint: str,
+    labels: Iterable[Label] = (),
+    notes: Iterable[str] = (),
+) -> Diagnostic:
+    """One warning."""
+    assert code in WARNINGS, code
+    return Diagnostic(code, message, span, expected, found, hint, tuple(labels), tuple(notes), severity="warning")
+
+
+def allowed(entries: Iterable[str], terms: Collection[str] | None = None) -> frozenset[str]:
+    """What ``allow=`` says: codes of warnings (``LL0808``), maybe of one term (``cls.LL0808``).
+
+    Raises:
+        LosslangError: LL0308 for anything else, and for a term that is none of ``terms``.
+    """
+    found = frozenset([entries] if isinstance(entries, str) else entries)
+    for entry in sorted(found):
+        term, _, code = entry.rpartition(".")
+        if code not in WARNINGS:
+            _refuse_allowed(entry, code, WARNINGS)
+        if term and terms is not None and term not in terms:
+            _refuse_allowed(entry, term, terms)
+    return found
+
+
+def _refuse_allowed(entry: str, part: str, known: Collection[str]) -> NoReturn:
+    near = nearest(part, known)
+    raise error(
+        "LL0308",
+        f"there is no warning '{entry}' to allow",
+        expected="the code of a warning, such as LL0808, or that of one term: cls.LL0808",
+        found=entry,
+        hint=f"did you mean '{entry.replace(part, near)}'?" if near else "losslang explain LL0808 says what a code is",
+    )
+
+
+_COMMENT = re.compile(r"#.*?\ballow((?:[\s,]+LL\d{4})+)")
+
+
+def is_meant(found: Diagnostic, allow: Collection[str], terms: Collection[str] = ()) -> bool:
+    """Whether a warning is allowed: its code, its code for each of the terms it is about, or by a comment beside it."""
+    if found.code in allow or (terms and all(f"{term}.{found.code}" in allow for term in terms)):
+        return True
+    if found.span is None:
+        return False
+    here = found.span.place
+    number = here.source.position(here.start)[0]
+    lines = [here.source.line(line) for line in (number - 1, number) if line]
+    return any(found.code in comment.group(1) for line in lines for comment in _COMMENT.finditer(line))
+
+
+# ------------------------------------------------------------------------------------------ places
 def at_call(problem: LosslangError, call: Span) -> LosslangError:
     """The error of a definition's body, with the call that led there; of one in the library, at the call.
 

@@ -32,11 +32,13 @@ EXPRESSIONS = [(page, line) for page, text in blocks("losslang") for line in tex
 @pytest.mark.parametrize(("page", "text"), EXPRESSIONS)
 def test_every_expression_compiles(page: str, text: str) -> None:
     assert compiler.check(text.partition("  #")[0]).terms, page
+    assert not compiler.diagnose(text), page
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("losslang-file"))
 def test_every_file_compiles(page: str, text: str) -> None:
     assert compiler.check(text).terms, page
+    assert not compiler.diagnose(text), page
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("yaml"))

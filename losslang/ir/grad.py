@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from losslang.ir import nodes as ir
 from losslang.ir import ops
@@ -131,6 +132,35 @@ def backward(node: Node, g: Node, rows: Rows = NO_ROWS) -> tuple[Node | None, ..
             return (ir.intern(ir.NetVjp, (node.args[0], g), node.args[0].axes, "real", node.spec, (node.tap,)),)
         case _:
             return (None,) * len(node.args)
+
+
+def carriers(node: Node) -> tuple[Node, ...]:
+    """The operands that a derivative of a node reaches: those to which `backward` may give something."""
+    match node:
+        case ir.Op():
+            carries = _op_carries(node.name)
+        case ir.Reduce():
+            carries = (_reduce_carries(node.monoid), False)
+        case _ if node.args:
+            parts = backward(node, ONE)
+            carries = tuple(part is not None and not is_const(part, 0) for part in parts)
+        case _:
+            return ()
+    return tuple(arg for arg, yes in zip(node.args, carries, strict=False) if yes and arg.dtype == "real")
+
+
+@cache
+def _op_carries(name: str) -> tuple[bool, ...]:
+    values = [ir.intern(ir.TermValue, (), (), "real", f"any {place}") for place in range(3)]
+    node = ir.intern(ir.Op, tuple(values[: ops.OPS[name].arity]), (), "real", name)
+    return tuple(part is not None for part in OP_RULES[name](node, ONE)) if name in OP_RULES else ()
+
+
+@cache
+def _reduce_carries(monoid: str) -> bool:
+    axis = Axis("any")
+    value = apply("real", iota(axis))
+    return _reduce_rule(ir.intern(ir.Reduce, (value,), (), "real", monoid, (axis,)), ONE) is not None
 
 
 # ------------------------------------------------------------------------------------------ elementwise

@@ -23,6 +23,11 @@ class Dim:
     size: int | None = None
     rest: bool = False
 
+    @property
+    def shown(self) -> str:
+        """As the text writes it."""
+        return "..." if self.rest else self.name
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -46,6 +51,10 @@ class InputSpec:
     """Where the text uses it first."""
     terms: tuple[str, ...] = ()
     """The terms that use it."""
+    softmaxed: tuple[str, ...] = ()
+    """Its axes over which its terms normalise: classes that exclude each other, or a batch."""
+    decides: bool = False
+    """Whether it says which elements count: a mask, labels of which one is ignored."""
 
 
 def _error(
@@ -62,7 +71,7 @@ def _error(
         found=found,
         hint=hint,
         labels=labels,
-        notes=_users(about),
+        notes=users(about),
     )
 
 
@@ -70,7 +79,7 @@ SHOWN = 5
 """Terms that a message names."""
 
 
-def _users(about: Sequence[tuple[str, InputSpec]]) -> list[str]:
+def users(about: Sequence[tuple[str, InputSpec]]) -> list[str]:
     """Which terms use inputs, in a sentence for each set of terms."""
     together: dict[tuple[str, ...], list[str]] = {}
     for key, spec in about:
@@ -211,7 +220,7 @@ def check_shapes(inputs: Sequence[InputSpec], keys: Sequence[str], tensors: Sequ
     extents: dict[str, tuple[tuple[int, ...], str]] = {}
     for spec, key, tensor in zip(inputs, keys, tensors, strict=True):
         _check_tensor(spec, key, tensor)
-        for dim, lengths in _lengths(spec, key, tensor):
+        for dim, lengths in lengths_of(spec, key, tensor):
             known = extents.setdefault(dim.name, (lengths, key))
             if known[0] != lengths:
                 raise _disagree(dim, known, key, lengths, spec, inputs, keys, tensors)
@@ -270,7 +279,7 @@ def _dtype_hint(spec: InputSpec, key: str, tensor: Tensor) -> str:
     return f"{key}.bool()" if spec.dtype == "bool" else f"{key}.long()"
 
 
-def _lengths(spec: InputSpec, key: str, tensor: Tensor) -> list[tuple[Dim, tuple[int, ...]]]:
+def lengths_of(spec: InputSpec, key: str, tensor: Tensor) -> list[tuple[Dim, tuple[int, ...]]]:
     """The extents of each axis of a tensor."""
     fixed = sum(not dim.rest for dim in spec.dims)
     has_rest = fixed < len(spec.dims)
@@ -352,11 +361,7 @@ def _text(lengths: tuple[int, ...]) -> str:
 # ------------------------------------------------------------------------------------------ values
 def check_values(inputs: Sequence[InputSpec], keys: Sequence[str], tensors: Sequence[Tensor]) -> None:
     """Labels in range, probabilities in 0..1, unit rows of length 1, images not in another range altogether."""
-    extents: dict[str, int] = {}
-    for spec, key, tensor in zip(inputs, keys, tensors, strict=True):
-        for dim, lengths in _lengths(spec, key, tensor):
-            if not dim.rest:
-                extents[dim.name] = lengths[0]
+    extents = extents_of(inputs, keys, tensors)
     for spec, key, tensor in zip(inputs, keys, tensors, strict=True):
         if tensor.numel() == 0 or tensor.is_meta:
             continue
@@ -373,6 +378,13 @@ def check_values(inputs: Sequence[InputSpec], keys: Sequence[str], tensors: Sequ
             _check_range(spec, key, tensor)
         elif spec.kind == "unit":
             _check_unit(spec, key, tensor)
+
+
+def extents_of(inputs: Sequence[InputSpec], keys: Sequence[str], tensors: Sequence[Tensor]) -> dict[str, int]:
+    """The extent of every axis of a call that is one dimension."""
+    given = zip(inputs, keys, tensors, strict=True)
+    dims = [pair for spec, key, tensor in given for pair in lengths_of(spec, key, tensor)]
+    return {dim.name: lengths[0] for dim, lengths in dims if not dim.rest}
 
 
 def _outside(tensor: Tensor, count: int, ignored: Sequence[int] = ()) -> int | None:

@@ -5,7 +5,8 @@ It needs torch only; how a graph is made for the ranks and precision of a batch 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -13,8 +14,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from losslang.diagnostics import LosslangError
-from losslang.runtime import checks
+from losslang.diagnostics import LosslangError, LosslangWarning
+from losslang.runtime import checks, doubts
 from losslang.runtime.checks import GraphError, InputSpec, ModelSpec
 from losslang.runtime.models import Callee, ModelError
 from losslang.runtime.state import Clock, Extents, Needs, Stored, current, drawn, generator
@@ -201,6 +202,7 @@ class Objective(nn.Module):
         bind: input name -> the name it has in a batch.
         validate: check values (labels, ranges) at the first call, shapes at the first of every new shape.
         check_finite: at every call, report the first input or term that is not finite (waits for the device).
+        allow: warnings of the first call that are meant.
         seed: of random defaults and random starts; without it torch's own generators draw.
 
     Raises:
@@ -221,12 +223,14 @@ class Objective(nn.Module):
         validate: bool = True,
         check_finite: bool = False,
         seed: int | None = None,
+        allow: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.text = text
         self.signature = signature
         self.term_names = tuple(terms)
         self.places = dict(places or {})
+        self.allow = frozenset(allow)
         self.bind = dict(bind or {})
         self.validate = validate
         self.check_finite = check_finite
@@ -316,6 +320,8 @@ class Objective(nn.Module):
         checks.check_shapes(self.signature.inputs, self._keys, inputs)
         if self.validate and not self._values_checked:
             checks.check_values(self.signature.inputs, self._keys, inputs)
+            for one in doubts.doubts(self.signature.inputs, self._keys, inputs, self.allow):
+                warnings.warn(LosslangWarning(one), stacklevel=5)
             self._values_checked = True
         if len(self._seen) < 4096:
             self._seen.add(key)

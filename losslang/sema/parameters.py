@@ -330,6 +330,15 @@ def _number(parameter: ast.Parameter, declared: ast.TensorType, value: Value, sp
             raise wrong_argument(parameter, value, span, f"a {'number' if declared.kind == 'real' else declared.kind}")
 
 
+def _is_named(span: Span) -> bool:
+    """Whether a number is given by name: it does not stand directly behind a bracket or a comma."""
+    return not span.source.text[max(0, span.start - 80) : span.start].rstrip().endswith(("(", ","))
+
+
+def _by_place(parameter: ast.Parameter, number: float) -> str:
+    return f"by its place the number is {parameter.name}={number:g}: name it for the parameter that is meant"
+
+
 def _check_bounds(parameter: ast.Parameter, number: float, bounds: Sequence[tuple[str, float]], span: Span) -> None:
     for op, limit in bounds:
         if not learning.HOLDS[op](number, limit):
@@ -339,7 +348,7 @@ def _check_bounds(parameter: ast.Parameter, number: float, bounds: Sequence[tupl
                 span,
                 expected=f"{parameter.name} {op} {limit:g}",
                 found=f"{number:g}",
-                hint=_default_hint(parameter),
+                hint=_default_hint(parameter) if _is_named(span) else _by_place(parameter, number),
             )
 
 

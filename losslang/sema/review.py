@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 
 from losslang.diagnostics import Diagnostic, LosslangError, Problems
 from losslang.sema import wellformed
 from losslang.sema.elaborate import Program, elaborated, of_definition, of_expression, program, value_of
+from losslang.sema.lint import lint, lint_definition
 from losslang.sema.modules import Environment, Item, environment
 from losslang.sema.resolve import open_axes, sort_of
 from losslang.sema.unit import Unit
 from losslang.syntax import ast, parser
 
 
-def review(unit: Unit, name: str | None = None) -> list[Diagnostic]:
-    """The errors of an objective, or of all definitions of a file, each once and in their order."""
-    problems = Problems()
+def review(unit: Unit, name: str | None = None, allow: Collection[str] = ()) -> list[Diagnostic]:
+    """Errors and warnings of an objective, or of all definitions of a file, each once and in their order."""
+    found = Review(allow)
     if unit.tree is not None and not isinstance(unit.tree, ast.Module):
-        problems.attempt(partial(elaborated, of_expression(unit.tree, unit)))
+        found.problems.attempt(partial(found.objective, of_expression(unit.tree, unit)))
     elif unit.tree is None and not parser.is_module(unit.source):
-        _expression(unit, problems)
+        found.expression(unit)
     elif name is not None:
-        problems.attempt(lambda: elaborated(program(unit, name)))
+        found.problems.attempt(lambda: found.objective(program(unit, name)))
     else:
-        _module(unit, problems)
-    return sorted(problems.together().diagnostics, key=partial(_place, name=unit.source.name))
+        found.module(unit)
+    diagnostics = [*found.problems.together().diagnostics, *found.warnings]
+    return sorted(diagnostics, key=partial(_place, name=unit.source.name))
 
 
 def _place(diagnostic: Diagnostic, name: str) -> tuple[bool, int]:
@@ -34,17 +37,56 @@ def _place(diagnostic: Diagnostic, name: str) -> tuple[bool, int]:
     return place is None or place.source.name != name, place.start if place is not None else 0
 
 
-def _expression(unit: Unit, problems: Problems) -> None:
-    """An objective of one expression; where terms do not parse, the others are checked without them."""
-    try:
-        expression = parser.parse_expression(unit.source)
-    except LosslangError as failure:
-        problems.errors.append(failure)
-        rest = parser.sound_terms(unit.source)
-        if rest is not None:
-            problems.attempt(partial(_only_terms, of_expression(rest, Unit(unit.source))))
-        return
-    problems.attempt(partial(elaborated, of_expression(expression, unit)))
+@dataclass
+class Review:
+    """Collects what there is to say."""
+
+    allow: Collection[str]
+    problems: Problems = field(default_factory=Problems)
+    warnings: list[Diagnostic] = field(default_factory=list[Diagnostic])
+
+    def objective(self, text: Program) -> None:
+        """An objective that parses; there are warnings where there are no errors.
+
+        Raises:
+            LosslangError: what is wrong with it.
+        """
+        self.warnings += lint(text, elaborated(text), self.allow)
+
+    def expression(self, unit: Unit) -> None:
+        """An objective of one expression; where terms do not parse, the others are checked without them."""
+        try:
+            expression = parser.parse_expression(unit.source)
+        except LosslangError as failure:
+            self.problems.errors.append(failure)
+            rest = parser.sound_terms(unit.source)
+            if rest is not None:
+                self.problems.attempt(partial(_only_terms, of_expression(rest, Unit(unit.source))))
+            return
+        self.problems.attempt(partial(self.objective, of_expression(expression, unit)))
+
+    def module(self, unit: Unit) -> None:
+        """The definitions of a file that parse and need none that do not."""
+        module, broken = _parsed(unit, self.problems)
+        faults = wellformed.faults(module)
+        self.problems.errors.append(LosslangError([one for found in faults.values() for one in found]))
+        known = self.problems.attempt(lambda: environment(module, unit.search))
+        if known is None:
+            return
+        items = [item for item in module.items if not isinstance(item, ast.Use)]
+        lost = _needing(broken | faults.keys(), items)
+        for item in items:
+            if item.name not in lost:
+                self.problems.attempt(partial(self._item, item, known, unit))
+
+    def _item(self, item: Item, known: Environment, unit: Unit) -> None:
+        if isinstance(item, ast.Definition) and item.keyword == "objective":
+            self.objective(of_definition(item, known, unit))
+            return
+        if _stands_alone(item):
+            value_of(_call(item), known)
+        if isinstance(item, ast.Definition):
+            self.warnings += lint_definition(item, self.allow)
 
 
 def _only_terms(text: Program) -> None:
@@ -53,21 +95,6 @@ def _only_terms(text: Program) -> None:
         elaborated(text)
     except LosslangError as failure:
         raise LosslangError([one for one in failure.diagnostics if one.code != "LL0401"]) from None
-
-
-def _module(unit: Unit, problems: Problems) -> None:
-    """The definitions of a file that parse and need none that do not."""
-    module, broken = _parsed(unit, problems)
-    faults = wellformed.faults(module)
-    problems.errors.append(LosslangError([one for found in faults.values() for one in found]))
-    known = problems.attempt(lambda: environment(module, unit.search))
-    if known is None:
-        return
-    items = [item for item in module.items if not isinstance(item, ast.Use)]
-    lost = _needing(broken | faults.keys(), items)
-    for item in items:
-        if item.name not in lost:
-            problems.attempt(partial(_item, item, known, unit))
 
 
 def _parsed(unit: Unit, problems: Problems) -> tuple[ast.Module, set[str]]:
@@ -88,13 +115,6 @@ def _needing(names: Iterable[str], items: Iterable[Item]) -> set[str]:
     while more := {name for name, needed in needs.items() if name not in lost and needed & lost}:
         lost |= more
     return lost
-
-
-def _item(item: Item, known: Environment, unit: Unit) -> None:
-    if isinstance(item, ast.Definition) and item.keyword == "objective":
-        elaborated(of_definition(item, known, unit))
-    elif _stands_alone(item):
-        value_of(_call(item), known)
 
 
 SOME = 4096

@@ -12,7 +12,7 @@ from losslang.source import Source
 
 
 def found(text: str) -> list[Diagnostic]:
-    return compiler.diagnose(Source("t.loss", text))
+    return [one for one in compiler.diagnose(Source("t.loss", text)) if one.severity == "error"]
 
 
 def places(text: str) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import losslang
+from losslang.diagnostics import WARNINGS
 from tests.golden import corpus, oracle
 from tests.golden.adapters import (
     FINITE_LIMITS,
@@ -28,6 +29,11 @@ Backend = Callable[[str, Inputs, list[str]], "tuple[Array, dict[str, Array]]"]
 DOMAINS = ("classification", "contrastive", "image", "generative")
 
 
+def compiled(text: str) -> losslang.Objective:
+    """The module of a case, which does what its source does, whatever there is to say of that."""
+    return losslang.compile(text, backend="eager", allow=WARNINGS)
+
+
 def batch(inputs: Inputs) -> Inputs:
     """What a call takes."""
     return {name: x.detach().clone() for name, x in inputs.items() if not name.startswith("state.")}
@@ -40,7 +46,7 @@ def stored(inputs: Inputs) -> Inputs:
 
 def eager(text: str, inputs: Inputs, wrt: list[str]) -> tuple[Array, dict[str, Array]]:
     """The compiled module, run without a compiler of torch's."""
-    objective, leaves = losslang.compile(text, backend="eager"), batch(inputs)
+    objective, leaves = compiled(text), batch(inputs)
     objective.load_state_dict(stored(inputs), strict=False)
     for name in wrt:
         leaves[name].requires_grad_()
@@ -74,7 +80,7 @@ def check(domain: str, case: Case, arrays: Arrays, backend: str) -> None:
 def check_stored(domain: str, case: Case, arrays: Arrays) -> None:
     """Compare what a call leaves behind."""
     text, inputs = adapt(domain, case, arrays)
-    objective = losslang.compile(text, backend="eager")
+    objective = compiled(text)
     objective.load_state_dict(stored(inputs), strict=False)
     objective(batch(inputs))
     for name, key in STORED[domain, case["loss"]].items():

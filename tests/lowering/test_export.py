@@ -81,7 +81,7 @@ def losses() -> list[str]:
 
 @pytest.mark.parametrize("text", losses())
 def test_every_loss_of_the_library(text: str) -> None:
-    objective = losslang.compile(text, backend="eager")
+    objective = losslang.compile(text, backend="eager", allow=["LL0810"])  # any numbers do
     exported = module_of(compiler.artifact(objective).python()).Objective()
     assert_same(objective, exported, batch_of(objective, torch.float64), rtol=1e-9)
     if "squeeze" not in text:

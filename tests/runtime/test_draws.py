@@ -191,5 +191,5 @@ def test_what_draws_depends_on_an_input_that_says_how_large_it_is() -> None:
     assert [node.name for node in of_text.inputs] == ["y"]
     alone = "loss f(x: real[b], z: real[b] = uniform()): mean[b](z)\nobjective main: l1(y, 0) + f\n"
     assert [node.name for node in compiler.check(alone).inputs] == ["y", "x"]
-    assert eager(alone)(x=torch.ones(3), y=torch.ones(2)).total.item() > 1
+    assert eager(alone, allow=["f.LL0802"])(x=torch.ones(3), y=torch.ones(2)).total.item() > 1
     assert any(isinstance(node, ir.Draw) for node in ir.topological(compiler.check(alone).roots()))

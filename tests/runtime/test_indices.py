@@ -86,7 +86,7 @@ def test_the_lesser_of_an_index_and_a_number_is_an_index() -> None:
 
 
 def test_a_condition_on_a_variable_does_not_order_the_axes_of_a_value() -> None:
-    body = "ce(x - 1 if c == y else x, y) + ce(2 if c == y else 0*x, y)"
+    body = "ce(x - 1 if c == y else x, y) + ce(2 if c == y else 0.5*x, y)"
     text = f"objective main(x: logit[b, c], y: label[b] < c):\n    {body}\n"
     x = torch.zeros(3, 2)
     wanted = math.log1p(math.exp(1)) + math.log1p(math.exp(-2))
