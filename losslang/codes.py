@@ -50,9 +50,11 @@ parameter is meant.""",
 `use` names a module that is nowhere: not a family of the library, and not a file beside the text or in a
 folder that path= or --path declares. A text that is given as a string, without path=, reads no file.""",
     "LL0210": """\
-A definition, alias or binding is needed to compute itself, perhaps through others; the message names
-the circle. What a name had in the previous call is `last(name, init)`; a repeated step is a fold, not a
-call of itself.""",
+A definition or alias is needed to compute itself, perhaps through others; the message names the circle. There
+is no recursion: a repeated step is a fold, `iterate[x = start, n](step)`.""",
+    "LL0211": """\
+A binding is needed to compute its own value, perhaps through others; the message names the circle. Order says
+nothing here: a name has one value in each call. What it had in the previous call is `last(name, init)`.""",
     # kinds, axes, shapes
     "LL0301": """\
 A value of one kind is handed to what wants another: probabilities where logits belong, labels where

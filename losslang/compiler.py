@@ -340,9 +340,10 @@ def signature(objective: ir.Objective, inputs: Sequence[ir.Input]) -> Signature:
     ignored, indexed, users = _ignored(objective), _indexed(objective), _users(objective)
     filters = conditions_of_use(objective)
     free, softmaxed, deciding = _unconditional(objective, filters), _softmaxed(objective), _leaves(filters.values())
+    least = _least(objective)
 
     def spec(node: ir.Input) -> InputSpec:
-        dims = tuple(Dim(str(axis.name), axis.root.size, axis.rest) for axis in node.dims)
+        dims = tuple(Dim(str(axis.name), axis.root.size, axis.rest, least.get(axis.root, 0)) for axis in node.dims)
         bound = node.bound if node in free else None
         return InputSpec(
             node.name,
@@ -374,6 +375,17 @@ def _ignored(objective: ir.Objective) -> dict[Node, dict[int, None]]:
             numbers = [int(side.value) for side in sides if isinstance(side, ir.Const) and math.isfinite(side.value)]
             for side in sides:
                 found.setdefault(side, {}).update(dict.fromkeys(numbers))
+    return found
+
+
+def _least(objective: ir.Objective) -> dict[Axis, int]:
+    """How many elements the text speaks of, by axis: eight in ``x[7]``."""
+    found: dict[Axis, int] = {}
+    for node in ir.topological(objective.roots()):
+        if isinstance(node, ir.Index):
+            for axis, position in zip(node.along, node.args[1:], strict=True):
+                if isinstance(position, ir.Const):
+                    found[axis.root] = max(found.get(axis.root, 0), int(position.value) + 1)
     return found
 
 

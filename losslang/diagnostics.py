@@ -29,6 +29,7 @@ CODES: dict[str, str] = {
     "LL0208": "too many arguments",
     "LL0209": "unknown module",
     "LL0210": "a definition needs itself",
+    "LL0211": "a binding needs itself",
     # kinds, axes, shapes
     "LL0301": "wrong kind",
     "LL0302": "axes do not agree",

@@ -22,7 +22,7 @@ def eager(graph: fx.GraphModule) -> Program:
         if torch.compiler.is_compiling():
             return graph(*inputs)
         try:
-            return graph(*inputs)
+            return graph.forward(*inputs)  # called, it would print a traceback
         except Exception as problem:
             raise _located(problem, graph, inputs) from problem
 

@@ -22,6 +22,8 @@ class Dim:
     name: str
     size: int | None = None
     rest: bool = False
+    least: int = 0
+    """How many elements the text speaks of, as in ``x[7]``."""
 
     @property
     def shown(self) -> str:
@@ -298,6 +300,15 @@ def lengths_of(spec: InputSpec, key: str, tensor: Tensor) -> list[tuple[Dim, tup
         width = tensor.dim() - fixed if dim.rest else 1
         lengths = tuple(tensor.shape[place : place + width])
         place += width
+        if not dim.rest and lengths[0] < dim.least:
+            raise _error(
+                "LL0503",
+                f"there is no place {dim.least - 1} on axis '{dim.name}' of '{key}'",
+                [(key, spec)],
+                expected=f"{dim.least} or more elements",
+                found=str(lengths[0]),
+                hint="places are counted from 0",
+            )
         if dim.size is not None and lengths != (dim.size,):
             raise _error(
                 "LL0503",

@@ -11,6 +11,7 @@ from losslang.sema.body import evaluate_body
 from losslang.sema.brackets import bracket_axes, conditions, evaluated_filter
 from losslang.sema.elementwise import lift, operate, tensor
 from losslang.sema.kinds import label_axis
+from losslang.sema.limits import too_large
 from losslang.sema.modifiers import Result, evaluate_modifiers, finish, reduced
 from losslang.sema.parameters import (
     Request,
@@ -25,7 +26,6 @@ from losslang.sema.parameters import (
 )
 from losslang.sema.resolve import Sort, axis_names, bind, needs_input, sort_of
 from losslang.sema.scope import Scope
-from losslang.sema.terms import too_large
 from losslang.sema.values import (
     Auto,
     AxisSet,

@@ -475,6 +475,15 @@ def _is_negative(weight: ast.Expression) -> bool:
 
 def _weight(part: Part, scope: Scope) -> ir.Node:
     whole = ops.const(1.0)
+    learned = [factor for factor in part.weights if is_auto(factor)]
+    if len(learned) > 1:
+        raise error(
+            "LL0402",
+            "auto stands twice in one weight",
+            learned[1].span,
+            expected="one learned weight for each term",
+            hint="leave one out: auto*loss",
+        )
     for factor in part.weights:
         if is_auto(factor):
             continue

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from losslang.diagnostics import LosslangError, error, renamed
+from losslang.diagnostics import Edit, LosslangError, error, renamed
 from losslang.ir import ops
 from losslang.ir.maps import map_along
 from losslang.ir.netspec import ALIASES, TAPS
@@ -41,7 +41,6 @@ from losslang.sema.elementwise import FUNCTIONS, applied, combine, lift, operate
 from losslang.sema.losses import retitled
 from losslang.sema.resolve import needs_input
 from losslang.sema.scope import Scope
-from losslang.sema.terms import CLOCKS
 from losslang.sema.values import (
     NONE,
     Auto,
@@ -70,6 +69,8 @@ CONSTANTS: dict[str, float | bool | None] = {
     "true": True,
     "false": False,
 }
+CLOCKS = ("step", "epoch")
+"""Integers that the runtime fills."""
 
 
 def evaluate(node: ast.Expression, scope: Scope) -> Value:
@@ -291,6 +292,8 @@ def _call(node: ast.Call, scope: Scope) -> Value:
             return _bracket_call(name, node.callee, node, scope)
         case ast.Index(base=base, filter=None) if isinstance(held := evaluate(base, scope), Model):
             return _model_call(held, node, scope, node.callee.items)
+        case ast.Call(callee=ast.Name(name=name)) if isinstance(defined(name, scope), Function):
+            raise _called_twice(node, node.callee)
         case ast.Call():
             return _apply(evaluate(node.callee, scope), node, scope)
         case _:
@@ -300,6 +303,23 @@ def _call(node: ast.Call, scope: Scope) -> Value:
                 node.callee.span,
                 expected="a name and its arguments: ssim(win=7)",
             )
+
+
+def _called_twice(node: ast.Call, first: ast.Call) -> LosslangError:
+    """The error for ``focal(gamma=2)(logits, labels)``."""
+    places = [a for a in first.arguments if a.name is None]
+    names = [a for a in first.arguments if a.name is not None]
+    arguments = ", ".join(argument.span.text for argument in (*places, *node.arguments, *names))
+    whole = f"{first.callee.span.text}({arguments})"
+    return error(
+        "LL0307",
+        f"'{first.span.text}' is called already",
+        node.span,
+        expected="all arguments in one call",
+        found=node.span.text,
+        hint=f"write {whole}",
+        fix=[Edit(node.span, whole)],
+    )
 
 
 def _named_call(name: str, node: ast.Call, scope: Scope) -> Value:
@@ -413,8 +433,12 @@ def _is_partial(definition: ast.Definition, node: ast.Call) -> bool:
 
 def _is_builtin_beside(name: str, scope: Scope) -> bool:
     """Whether a name that is called means a builtin although a tensor has the same name: tensors are not called."""
-    known = (SPECIAL, FUNCTIONS, REDUCTIONS, MAPS, BUILTINS, WINDOWS, EXTENTS)
-    return any(name in words for words in known) and isinstance(scope.values[name], (Tensor, Static))
+    return is_builtin(name) and isinstance(scope.values[name], (Tensor, Static))
+
+
+def is_builtin(name: str) -> bool:
+    """Whether the language itself has a function of that name."""
+    return any(name in words for words in (SPECIAL, FUNCTIONS, REDUCTIONS, MAPS, BUILTINS, WINDOWS, EXTENTS))
 
 
 def _bracket_call(name: str, callee: ast.Index, node: ast.Call, scope: Scope) -> Value:

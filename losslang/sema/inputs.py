@@ -14,12 +14,14 @@ from losslang.diagnostics import Edit, Label, LosslangError, error, nearest, ren
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.sema.elementwise import FUNCTIONS
+from losslang.sema.evaluate import is_builtin
 from losslang.sema.kinds import kind_of, label_axis
+from losslang.sema.limits import MAX_EXPANSIONS, too_large
 from losslang.sema.losses import applied
 from losslang.sema.model_types import ModelWanted, applied_type, instantiated, joined, resolved
 from losslang.sema.naming import Names
 from losslang.sema.resolve import bind, sort_of
-from losslang.sema.terms import MAX_EXPANSIONS, Frame, model_name, too_large
+from losslang.sema.terms import Frame, model_name
 from losslang.sema.unify import (
     MismatchError,
     Rest,
@@ -98,6 +100,11 @@ class Inputs:
     def declare(self, parameters: tuple[ast.Parameter, ...], axes: tuple[ast.Axis, ...] = ()) -> None:
         """The tensors of an objective's header, and the extents of axes that it gives."""
         row_of(axes, self.vars, {})
+        self._take(parameters)
+        for variable in self.vars.values():
+            variable.declared = True
+
+    def _take(self, parameters: tuple[ast.Parameter, ...]) -> None:
         rests: dict[str, Rest] = {}
         for parameter in parameters:
             if isinstance(parameter.type, ast.TensorType) and is_input(parameter):
@@ -227,10 +234,8 @@ class Inputs:
 
     def _is_unknown(self, callee: ast.Expression) -> bool:
         """Whether nothing has the name that is called: what that would keep of its argument is not known."""
-        from losslang.sema.evaluate import SPECIAL
-
         name = callee.name if isinstance(callee, ast.Name) else None
-        return name is not None and name not in FUNCTIONS and name not in SPECIAL and self.frame.is_input(name)
+        return name is not None and not is_builtin(name) and self.frame.is_input(name)
 
     def _model_argument(
         self,

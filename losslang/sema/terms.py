@@ -10,6 +10,8 @@ from functools import partial
 from losslang.diagnostics import Label, LosslangError, Problems, error, nearest, renamed
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.ir.printer import RESERVED
+from losslang.sema.evaluate import CLOCKS, CONSTANTS, is_builtin
+from losslang.sema.limits import MAX_EXPANSIONS, MAX_TERMS, too_large
 from losslang.sema.losses import applied, definition_of, is_open, map_operands, parts
 from losslang.sema.modules import Environment
 from losslang.sema.naming import Names
@@ -17,12 +19,6 @@ from losslang.sema.resolve import Sort, sort_of
 from losslang.sema.values import Static, Value
 from losslang.source import Span
 from losslang.syntax import ast
-
-CONSTANTS = ("pi", "inf", "none", "true", "false")
-CLOCKS = ("step", "epoch")
-"""Integers that the runtime fills."""
-MAX_TERMS = 10_000
-MAX_EXPANSIONS = 20_000
 
 
 @dataclass
@@ -416,6 +412,13 @@ class Plan:
         if isinstance(item, ast.Definition) and is_schedule(item):
             hint = f"it weighs a loss: {body.span.text}*l1"
             return error("LL0201", f"'{name}' gives a number, no loss", body.span, expected=example, hint=hint)
+        if name in self.frame.declared:
+            hint = f"a loss compares it with something: l1({name}, target)"
+            return error("LL0201", f"'{name}' is an input, no loss", body.span, expected=example, hint=hint)
+        if isinstance(body, ast.Call) and is_builtin(name):
+            hint = f"formulas stand in a loss of your own: loss mine(x: real[b, c]) -> [b]: {name}[c](x)"
+            what = f"'{name}' is a function of the language, no loss"
+            return error("LL0201", what, callee.span, expected=example, hint=hint)
         return error(
             "LL0201",
             f"there is no loss '{name}'",
@@ -473,14 +476,3 @@ def _is_apart(value: ast.Expression, frame: Frame) -> bool:
             return sum(bool(parts(term, frame.environment)) for _, term in terms) != 1
         case _:
             return not parts(value, frame.environment)
-
-
-def too_large(span: Span, why: str) -> LosslangError:
-    """The error for a text that stands for more than can be written out."""
-    return error(
-        "LL0406",
-        f"this stands for too much: {why}",
-        span,
-        expected="fewer levels, each of which uses the one below more than once",
-        hint="a sum over an axis is one line: sum[k](...)",
-    )

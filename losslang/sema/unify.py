@@ -16,6 +16,8 @@ class Var:
     name: str
     size: int | None = None
     same: Var | None = None
+    declared: bool = False
+    """One of the header's: no two of them are one axis."""
 
 
 @dataclass(eq=False)
@@ -89,8 +91,10 @@ def unify_vars(a: Var, b: Var) -> None:
     a, b = find(a), find(b)
     if a is b:
         return
-    if a.size is not None and b.size is not None and a.size != b.size:
+    if a.declared and b.declared or (a.size is not None and b.size is not None and a.size != b.size):
         raise MismatchError
+    if b.declared:
+        a, b = b, a
     a.size = a.size if a.size is not None else b.size
     b.same = a
 

@@ -17,7 +17,8 @@ def check(module: ast.Module) -> None:
     """Check every definition of a file.
 
     Raises:
-        LosslangError: LL0205 (a name twice), LL0210 (a definition that needs itself), LL0309; all of them together.
+        LosslangError: LL0205 (a name twice), LL0210 and LL0211 (what needs itself), LL0309, LL0703 (a name of the
+            language); all of them together.
     """
     found = [one for problems in faults(module).values() for one in problems]
     if found:
@@ -29,9 +30,18 @@ def faults(module: ast.Module) -> dict[str, list[Diagnostic]]:
     items = [item for item in module.items if not isinstance(item, ast.Use)]
     found = {item.name: list(_item(item)) for item in items}
     if not any(found.values()):
-        for circle, problem in _cycles(_module_graph(module)):
+        hint = "a repeated step is a fold: iterate[x = start, n](step)"
+        for circle, problem in _cycles(_module_graph(module), "LL0210", hint):
             found |= {name: [problem] for name in circle}
     return {name: problems for name, problems in found.items() if problems}
+
+
+def _is_builtin(name: str) -> bool:
+    """Whether the language itself has a function of that name; a formula means the same in every file."""
+    from losslang.sema.chance import WORDS
+    from losslang.sema.evaluate import is_builtin
+
+    return is_builtin(name) and name not in WORDS  # those mean something in a default only
 
 
 def _item(item: ast.Definition | ast.Alias) -> Iterator[Diagnostic]:
@@ -43,9 +53,19 @@ def _item(item: ast.Definition | ast.Alias) -> Iterator[Diagnostic]:
             expected="another name",
             hint=f"call it my_{item.name}",
         )
+    elif _is_builtin(item.name) and not item.span.source.library:
+        yield Diagnostic(
+            "LL0703",
+            f"'{item.name}' is a function of the language",
+            item.span,
+            expected="one meaning for each name",
+            hint=f"call it my_{item.name}",
+        )
     if isinstance(item, ast.Definition):
         yield from _names(item)
-        for _, problem in _cycles({b.name: (b.span, _references(b.value)) for b in item.bindings}):
+        hint = "the value of the call before is last(x, init); nothing else may refer to itself"
+        graph = {b.name: (b.span, _references(b.value)) for b in item.bindings}
+        for _, problem in _cycles(graph, "LL0211", hint):
             yield problem
         if item.keyword == "objective":
             yield from _inputs(item)
@@ -137,7 +157,7 @@ def _references(part: object) -> set[str]:
     return found
 
 
-def _cycles(graph: Graph) -> Iterator[tuple[list[str], Diagnostic]]:
+def _cycles(graph: Graph, code: str, hint: str) -> Iterator[tuple[list[str], Diagnostic]]:
     """Each circle of names, and its error."""
     done: set[str] = set()
     for start in graph:
@@ -145,7 +165,7 @@ def _cycles(graph: Graph) -> Iterator[tuple[list[str], Diagnostic]]:
         if circle:
             chain = " -> ".join([*circle, circle[0]])
             problem = Diagnostic(
-                "LL0210",
+                code,
                 f"'{circle[0]}' needs itself" + (f": {chain}" if len(circle) > 1 else ""),
                 graph[circle[0]][0],
                 expected="names that stand for something already known",
@@ -154,7 +174,7 @@ def _cycles(graph: Graph) -> Iterator[tuple[list[str], Diagnostic]]:
                     for n, name in enumerate(circle)
                     if n
                 ),
-                hint="the value of the call before is last(x, init); nothing else may refer to itself",
+                hint=hint,
             )
             yield circle, problem
 

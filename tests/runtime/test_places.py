@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 import losslang
 from losslang import Diagnostic, LosslangError
@@ -93,18 +94,31 @@ def test_a_failing_operation_is_told_by_its_term(backend: Any) -> None:
     assert isinstance(caught.value.__cause__, Exception) and not isinstance(caught.value.__cause__, LosslangError)
 
 
-def test_what_fails_for_want_of_memory_stays_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training loops catch it to try a smaller batch."""
+class Full(TorchFunctionMode):
+    """No memory is left."""
 
-    def full(*_: object) -> None:
+    def __torch_function__(self, func: object, *_: object, **__: object) -> object:
         raise torch.OutOfMemoryError("out of memory")
 
+
+def test_what_fails_for_want_of_memory_stays_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training loops catch it to try a smaller batch."""
     objective = eager("l1")
     batch = {"pred": torch.rand(3), "target": torch.rand(3)}
     objective(batch)
-    monkeypatch.setattr(torch.fx.GraphModule, "__call__", full)
-    with pytest.raises(torch.OutOfMemoryError):
+    monkeypatch.setattr(objective, "_check", lambda _: None)
+    with pytest.raises(torch.OutOfMemoryError), Full():
         objective(batch)
+
+
+def test_a_place_that_an_axis_has_not(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is told before anything runs, and nothing else is printed."""
+    objective = eager("loss f(x: real[b, d]) -> [d]:\n    x[7]\nobjective main(z: real[b, d]): f(z)\n")
+    objective(z=torch.rand(8, 2))
+    found = refused(lambda: objective(z=torch.rand(7, 2)))
+    assert (found.code, found.expected, found.found) == ("LL0503", "8 or more elements", "7")
+    assert "'b' of 'z'" in found.message
+    assert capfd.readouterr().err == ""
 
 
 def test_a_term_that_is_not_finite_has_its_place() -> None:
