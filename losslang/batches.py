@@ -65,7 +65,7 @@ def made_up(objective: Objective, seed: int = 0) -> dict[str, Tensor]:
 
     generator = torch.Generator().manual_seed(seed)
     bound = objective.bind
-    return {bound.get(spec.name, spec.name): _tensor(spec, generator) for spec in objective.signature}
+    return {spec.key(bound): _tensor(spec, generator) for spec in objective.signature}
 
 
 def extent(name: str) -> int:

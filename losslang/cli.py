@@ -461,7 +461,7 @@ def _call(options: argparse.Namespace) -> int:
         batch = batches.read(options.input) if options.input else batches.made_up(objective, options.seed)
     except batches.BatchError as problem:
         raise UsageError(str(problem)) from None
-    wanted = {objective.bind.get(name, name) for name in objective.signature.names}
+    wanted = {spec.key(objective.bind) for spec in objective.signature}
     leaves = {n: x.detach().requires_grad_() for n, x in batch.items() if n in wanted and x.is_floating_point()}
     out = objective({**batch, **leaves})
     out.total.sum().backward()

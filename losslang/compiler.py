@@ -360,10 +360,18 @@ def signature(objective: ir.Objective, inputs: Sequence[ir.Input]) -> Signature:
             tuple(users.get(node, ())),
             tuple(axis.name for axis in node.dims if axis.root in softmaxed.get(node, ())),
             node in deciding,
+            *places.get(node.name, ("", ())),
         )
 
     models = tuple(ModelSpec(model.name, model.type_text) for model in objective.models)
-    return Signature(tuple(map(spec, inputs)), models)
+    places = {leaf: (held.name, place) for held in objective.lists for leaf, place in ir.leaves(held.items)}
+    lists = tuple((held.name, _counts(held.items)) for held in objective.lists)
+    return Signature(tuple(map(spec, inputs)), models, lists)
+
+
+def _counts(nest: ir.Nest) -> tuple[int, ...]:
+    """How many elements there are at each level of a list."""
+    return () if isinstance(nest, str) else (len(nest), *_counts(nest[0]))
 
 
 def _ignored(objective: ir.Objective) -> dict[Node, dict[int, None]]:
@@ -534,6 +542,7 @@ def artifact(
         version=losslang.__version__,
         inputs=module.signature.inputs,
         models=module.signature.models,
+        lists=module.signature.lists,
         bind=module.bind,
         ranks={
             node.name: sum(ranks.get(axis, 1) for axis in node.dims)

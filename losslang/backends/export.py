@@ -40,6 +40,8 @@ class Artifact:
     version: str
     inputs: tuple[InputSpec, ...]
     models: tuple[ModelSpec, ...]
+    lists: tuple[tuple[str, tuple[int, ...]], ...]
+    """Inputs that are lists, and how many elements they have at each level."""
     bind: dict[str, str]
     ranks: dict[str, int]
     """Fixed numbers of dimensions, by input; for any other input every number will do."""
@@ -75,7 +77,7 @@ class Artifact:
             "hash": self.digest,
             "inputs": [
                 {
-                    "name": self.bind.get(spec.name, spec.name),
+                    "name": spec.key(self.bind),
                     "input": spec.name,
                     "type": spec.type,
                     "dims": self.ranks.get(spec.name),
@@ -137,6 +139,7 @@ _RESERVED = frozenset(
         "Clock",
         "kept",
         "Any",
+        "spread",
     ]
 ) | {name for module in (functional, minimum, models) for name in vars(module) if not name.startswith("__")}
 
@@ -147,7 +150,7 @@ class _File:
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
         given = (*artifact.inputs, *artifact.models)
-        self.keys = {spec.name: artifact.bind.get(spec.name, spec.name) for spec in given}
+        self.keys = {spec.name: spec.key(artifact.bind) for spec in given}
         self.locals = self._locals()
         self.kept = self._kept()
         self.models = {spec.name: self.locals[spec.name] for spec in artifact.models}
@@ -198,6 +201,7 @@ class _File:
         fixed = _RUNTIME + (_MERGING if self._merges() else "") + (_MOVING if networks else "")
         fixed += _CALLEES if self.models else ""
         fixed += _ROOT if "root" in self.body.helpers else ""
+        fixed += _SPREADING if self.artifact.lists else ""
         fixed += _KEPT if self.artifact.needs.states else ""
         classes = [state.Stored] if self.artifact.needs.states else []
         classes += [state.Clock] if self.artifact.counts else []
@@ -276,6 +280,10 @@ class _File:
         return _CLASS.format(
             doc=_class_doc(self.artifact.name, self.locals, self.keys),
             table=table.replace("'", '"'),
+            lists=self._lists(),
+            spreading="        batch, tensors = (spread(given, self.LISTS) for given in (batch or {}, tensors))\n"
+            if self.artifact.lists
+            else "",
             terms=_tuple(self.artifact.terms),
             slots=slots,
             networks=networks,
@@ -298,6 +306,11 @@ class _File:
             f'        "{self.keys[spec.name]}": ("{spec.name}", "{spec.type}"),\n' for spec in self.artifact.models
         )
         return f"    MODELS = {{\n{rows}    }}\n" if rows else ""
+
+    def _lists(self) -> str:
+        names = {name: self.artifact.bind.get(name, name) for name, _ in self.artifact.lists}
+        items = ", ".join(f'"{names[name]}": {counts!r}' for name, counts in self.artifact.lists)
+        return f"    LISTS = {{{items}}}\n" if items else ""
 
     def _entry(self) -> list[str]:
         """What comes before the statements of the graph."""
@@ -531,7 +544,7 @@ class Objective(nn.Module):
 
     INPUTS = {{
 {table}    }}
-    TERMS = {terms}
+{lists}    TERMS = {terms}
 {models}
     def __init__(self) -> None:
         super().__init__()
@@ -539,7 +552,7 @@ class Objective(nn.Module):
 {slots}{kept}{networks}
     def forward(self, batch: Mapping[str, Tensor] | None = None, /, **tensors: Tensor) -> Output:
         """Total and terms of a batch, given as a mapping or by keyword."""
-{callees}        inputs = gathered(self.INPUTS, batch, tensors)
+{spreading}{callees}        inputs = gathered(self.INPUTS, batch, tensors)
         check(self.INPUTS, inputs)
         dtype = torch.float64 if any(x.dtype == torch.float64 for x in inputs.values()) else torch.float32
         with torch.autocast(next(iter(inputs.values())).device.type, enabled=False):
@@ -645,6 +658,27 @@ def kept(value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype, like:
     if tuple(value.shape) != tuple(shape):
         raise ValueError(f"stored with shape {tuple(value.shape)}, and this batch asks for {tuple(shape)}")
     return value.to(like.device), known
+'''
+
+_SPREADING = '''
+
+def spread(given: Mapping[str, object], lists: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """A batch with the elements of its lists by their names: ``fake[0]``."""
+
+    def parts(name: str, value: object, counts: tuple[int, ...]) -> dict[str, Tensor]:
+        if not counts:
+            return {name: value}
+        if not isinstance(value, (list, tuple)) or len(value) != counts[0]:
+            raise ValueError(f"'{name}' is no list of {counts[0]}")
+        found = {}
+        for place, item in enumerate(value):
+            found |= parts(f"{name}[{place}]", item, counts[1:])
+        return found
+
+    found = {}
+    for name, value in given.items():
+        found |= parts(name, value, lists.get(name, ()))
+    return found
 '''
 
 _ROOT = '''

@@ -391,6 +391,27 @@ class Balancer:
     total: Node
 
 
+Nest: TypeAlias = "str | tuple[Nest, ...]"
+"""The name of an input, or a list of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputList:
+    """A list that the caller passes: its elements are inputs with names and axes of their own."""
+
+    name: str
+    items: tuple[Nest, ...]
+
+
+def leaves(items: tuple[Nest, ...], place: tuple[int, ...] = ()) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The inputs in a list of lists, each with its place."""
+    for number, item in enumerate(items):
+        if isinstance(item, str):
+            yield item, (*place, number)
+        else:
+            yield from leaves(item, (*place, number))
+
+
 @dataclass(frozen=True, slots=True)
 class Update:
     """What a training call stores under a key, for the `Last` of the next one; ``dims`` as there."""
@@ -425,6 +446,8 @@ class Objective:
     """Keys of the slots in the order of the text."""
     updates: tuple[Update, ...] = ()
     models: tuple[ModelInput, ...] = ()
+    lists: tuple[InputList, ...] = ()
+    """Which of the inputs the caller passes as elements of lists."""
     origin: Origin = field(default=Origin(), compare=False, repr=False)
 
     def roots(self) -> tuple[Node, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -57,6 +57,55 @@ class InputSpec:
     """Its axes over which its terms normalise: classes that exclude each other, or a batch."""
     decides: bool = False
     """Whether it says which elements count: a mask, labels of which one is ignored."""
+    of: str = ""
+    """For an element of a list: the name of the list."""
+    at: tuple[int, ...] = ()
+    """And its place there."""
+
+    @property
+    def argument(self) -> str:
+        """What the caller passes: the input itself, or the list that it is in."""
+        return self.of or self.name
+
+    def key(self, bind: Mapping[str, str]) -> str:
+        """The name in a batch: ``logits``, ``fake[0]``."""
+        name = bind.get(self.argument, self.argument)
+        return name + "".join(f"[{number}]" for number in self.at)
+
+
+Counts: TypeAlias = tuple[int, ...]
+"""How many elements a list has, then how many each of its lists has."""
+
+
+def spread(key: str, value: object, counts: Counts) -> dict[str, Any]:
+    """The elements of a list by their names, ``fake[0]``.
+
+    Raises:
+        LosslangError: LL0504 for what is no list, LL0503 for one of another length.
+    """
+    if not counts:
+        return {key: value}
+    if not isinstance(value, list | tuple):
+        raise error(
+            "LL0504",
+            f"'{key}' is no list",
+            expected=f"a list of {counts[0]} {'lists' if len(counts) > 1 else 'tensors'}",
+            found=type(value).__name__,
+            hint=f"pass {key}=[...], one element for each",
+        )
+    items = cast("Sequence[object]", value)
+    if len(items) != counts[0]:
+        raise error(
+            "LL0503",
+            f"the list '{key}' has {len(items)} elements",
+            expected=f"{counts[0]}, as the objective says",
+            found=str(len(items)),
+            hint="the objective is compiled for so many: say another number there",
+        )
+    found: dict[str, Any] = {}
+    for number, item in enumerate(items):
+        found |= spread(f"{key}[{number}]", item, counts[1:])
+    return found
 
 
 def _error(
@@ -101,6 +150,15 @@ class ModelSpec:
     name: str
     type: str
 
+    @property
+    def argument(self) -> str:
+        """What the caller passes."""
+        return self.name
+
+    def key(self, bind: Mapping[str, str]) -> str:
+        """The name in a batch."""
+        return bind.get(self.name, self.name)
+
 
 def check_model(spec: ModelSpec, key: str, model: object) -> None:
     """What is passed for a model can be called."""
@@ -121,7 +179,7 @@ def wrong_model(problem: ModelError) -> LosslangError:
 
 def check_bind(bind: Mapping[str, str], inputs: Sequence[InputSpec | ModelSpec]) -> None:
     """Every renamed input must be one."""
-    names = [spec.name for spec in inputs]
+    names = list(dict.fromkeys(spec.argument for spec in inputs))
     for name in bind:
         if name not in names:
             raise error(
@@ -149,18 +207,19 @@ def missing(keys: Sequence[str], inputs: Sequence[InputSpec | ModelSpec], given:
     """The error for inputs that a call lacks."""
     lacking = [(key, spec) for key, spec in zip(keys, inputs, strict=True) if key not in given]
     key, spec = lacking[0]
+    key = key.partition("[")[0]
     spare = [name for name in given if name not in keys]
     near = did_you_mean(key, spare)
-    if spec.name in spare:
-        near = f"'{spec.name}' is bound to '{key}': pass {key}=..., or compile without this bind"
+    if spec.argument in spare:
+        near = f"'{spec.argument}' is bound to '{key}': pass {key}=..., or compile without this bind"
     return _error(
         "LL0501",
-        "missing: " + ", ".join(name for name, _ in lacking),
+        "missing: " + ", ".join(dict.fromkeys(name.partition("[")[0] for name, _ in lacking)),
         [(name, s) for name, s in lacking if isinstance(s, InputSpec)],
         expected=", ".join(f"{name}: {s.type}" for name, s in lacking),
         found=", ".join(given) or "nothing",
         hint=near
-        or (f"rename it where you compile: bind={{'{spec.name}': '{spare[0]}'}}" if spare else f"pass {key}=..."),
+        or (f"rename it where you compile: bind={{'{spec.argument}': '{spare[0]}'}}" if spare else f"pass {key}=..."),
     )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from losslang.diagnostics import LosslangError, LosslangWarning
 from losslang.runtime import checks, doubts
-from losslang.runtime.checks import GraphError, InputSpec, ModelSpec
+from losslang.runtime.checks import Counts, GraphError, InputSpec, ModelSpec
 from losslang.runtime.models import Callee, ModelError
 from losslang.runtime.state import Clock, Extents, Needs, Stored, current, drawn, generator
 from losslang.source import Span
@@ -122,17 +122,19 @@ class Signature:
 
     inputs: tuple[InputSpec, ...]
     models: tuple[ModelSpec, ...] = ()
+    lists: tuple[tuple[str, Counts], ...] = ()
+    """The inputs that are lists, and how many elements they have."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the inputs."""
-        return tuple(spec.name for spec in self.inputs)
+        """The names of the inputs: a list is one."""
+        return tuple(dict.fromkeys(spec.argument for spec in self.inputs))
 
     def __iter__(self) -> Iterator[InputSpec]:
         return iter(self.inputs)
 
     def __str__(self) -> str:
-        return f"({', '.join(f'{spec.name}: {spec.type}' for spec in (*self.inputs, *self.models))})"
+        return f"({', '.join(f'{spec.key({})}: {spec.type}' for spec in (*self.inputs, *self.models))})"
 
     __repr__ = __str__
 
@@ -234,8 +236,9 @@ class Objective(nn.Module):
         self.bind = dict(bind or {})
         self.validate = validate
         self.check_finite = check_finite
-        self._keys = tuple(self.bind.get(spec.name, spec.name) for spec in signature)
-        self._model_keys = tuple(self.bind.get(spec.name, spec.name) for spec in signature.models)
+        self._keys = tuple(spec.key(self.bind) for spec in signature)
+        self._model_keys = tuple(spec.key(self.bind) for spec in signature.models)
+        self._lists = tuple((self.bind.get(name, name), counts) for name, counts in signature.lists)
         self._slot_specs = tuple(slots)
         self.factory = factory
         self._programs: dict[Any, Program] = {}
@@ -295,6 +298,8 @@ class Objective(nn.Module):
     ) -> tuple[list[Tensor], list[Callable[..., Any]]]:
         """The tensors and the models of a call."""
         given = named if batch is None else {**batch, **named} if named else batch
+        for key, counts in self._lists:
+            given = {**given, **checks.spread(key, given[key], counts)} if key in given else given
         keys = (*self._keys, *self._model_keys)
         try:
             inputs, models = [given[key] for key in self._keys], [given[key] for key in self._model_keys]
@@ -302,7 +307,8 @@ class Objective(nn.Module):
             specs = (*self.signature.inputs, *self.signature.models)
             raise checks.missing(keys, specs, dict(given)) from None
         if named and len(given) > len(keys):
-            unexpected = [name for name in named if name not in keys]
+            lists = [key for key, _ in self._lists]
+            unexpected = [name for name in named if name not in keys and name not in lists]
             if unexpected:
                 raise checks.unexpected(unexpected[0], keys)
         for spec, key, model in zip(self.signature.models, self._model_keys, models, strict=True):
@@ -372,7 +378,7 @@ class Objective(nn.Module):
         return self._programs[key]
 
     def _make(self, dims: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
-        named = dict(zip(self.signature.names, dims, strict=True))
+        named = {spec.name: count for spec, count in zip(self.signature, dims, strict=True)}
         self._programs[dims, dtype, device] = self.factory.program(named, dtype, device)
 
     @torch.compiler.assume_constant_result

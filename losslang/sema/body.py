@@ -8,13 +8,13 @@ from functools import partial
 
 from losslang.diagnostics import Problems, error
 from losslang.ir import ops
-from losslang.sema import learning
+from losslang.sema import learning, lists
 from losslang.sema.brackets import conditions, declare_ranges, evaluated_filter
 from losslang.sema.elementwise import lift, tensor
 from losslang.sema.memory import settled
 from losslang.sema.modifiers import over_the_rest
 from losslang.sema.scope import Scope
-from losslang.sema.values import Auto, AxisSet, Condition, Listed, Rows, Tensor, Value, axes_text
+from losslang.sema.values import Auto, AxisSet, Condition, Listed, Rows, Static, Tensor, Value, axes_text
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import INT, Axes, Axis
@@ -77,16 +77,17 @@ def _variables(definition: ast.Definition) -> list[tuple[str, str]]:
 
     What a binding makes along an axis of its own, as in ``both[m] = concat[f, g](a, b)``, is that axis from there on.
     """
-    declared = {
-        p.name: p.type.groups[-1] for p in definition.parameters if isinstance(p.type, ast.TensorType) and p.type.groups
-    }
+    types = [(p.name, p.type) for p in definition.parameters if isinstance(p.type, ast.TensorType) and p.type.groups]
+    lists_of = {name: len(declared.groups) - 1 for name, declared in types}
+    declared = {name: declared.groups[-1] for name, declared in types}
     others = {binding.name for binding in definition.bindings}
     found: dict[tuple[str, str], None] = {}
 
     def learn(expression: ast.Expression) -> None:
         for node in indices(expression):
-            axes = declared.get(node.base.name, ()) if isinstance(node.base, ast.Name) else ()
-            for axis, item in zip(axes, node.items, strict=False):
+            base = node.base.name if isinstance(node.base, ast.Name) else ""
+            items = node.items[lists_of.get(base, 0) :]
+            for axis, item in zip(declared.get(base, ()), items, strict=False):
                 if isinstance(item, ast.Name) and item.name not in others:
                     found[item.name, axis.name or ""] = None
 
@@ -122,14 +123,25 @@ def bind_value(binding: ast.Binding, scope: Scope) -> Value:
         return _learned(binding, value, (), scope) if isinstance(value, Auto) else value
     declare_ranges(binding.axes.axes, scope)
     names = [axis.name or "" for axis in binding.axes.axes]
-    if isinstance(binding.value, ast.ListOf):
+    if isinstance(binding.value, ast.ListOf) and names[0] not in scope.unrolled:
         value = _stack(binding.value, names, scope)
     else:
         value = scope.naming([name for name in names if not name.startswith("...")], binding.value)
-    if isinstance(value, Listed):
-        return Listed(names[0], value.items)
     if isinstance(value, Auto):
         return _learned(binding, value, names, scope)
+    return _bound(value, names, binding, scope)
+
+
+def _bound(value: Value, names: Sequence[str], binding: ast.Binding, scope: Scope) -> Value:
+    """A value under the axes on the left; a list takes the name of its axis from there."""
+    assert binding.axes is not None
+    if isinstance(value, Listed):
+        axis = value.axis if value.axis in names or not names else names[0]
+        lists.unrolled(axis, len(value.items), scope, binding.span)
+        rest = [name for name in names if name != axis]
+        return Listed(axis, tuple(_bound(item, rest, binding, scope) for item in value.items))
+    if isinstance(value, Static) and not names:
+        return value
     x = tensor(value, binding.span)
     x = over_the_rest(x, _declared(names, x, scope, binding.axes.span), scope, binding.span)
     x = replace(x, order=_declared_order(names, x, scope, binding.axes.span))
@@ -191,7 +203,7 @@ def _stack(node: ast.ListOf, names: Sequence[str], scope: Scope) -> Value:
             found=", ".join(new) or "none",
             hint="on the left stand the new axis and those of the elements: z[v, i] = [z1, z2]",
         )
-    axis = scope.stacked(new[0], len(tensors))
+    axis = lists.along(new[0], len(tensors), scope, node.span)
     if any(set(x.domain) != set(tensors[0].domain) for x in tensors):
         raise error(
             "LL0304",

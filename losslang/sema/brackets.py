@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from losslang.diagnostics import error
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.nodes import Node
+from losslang.sema import lists
 from losslang.sema.elementwise import lift, operate, tensor
 from losslang.sema.scope import Scope
 from losslang.sema.values import (
@@ -112,32 +113,34 @@ def bracketed(
     """``name[items if condition](argument)`` for a reduction or a map."""
     declare_ranges(items, scope)
     value = scope.naming([item.name for item in items if isinstance(item, ast.Name)], argument)
-    return _over(name, items, condition, value, scope, span)
+    where = None if condition is None else filter_value(condition, scope)
+    return _over(name, items, where, value, scope, span)
 
 
-def _over(
-    name: str, items: Sequence[Item], condition: ast.Expression | None, value: Value, scope: Scope, span: Span
-) -> Value:
+def _over(name: str, items: Sequence[Item], where: Value | None, value: Value, scope: Scope, span: Span) -> Value:
+    """A reduction or map of a value; ``where`` is its filter."""
+    along = next((i.name for i in items if isinstance(i, ast.Name) and i.name in scope.unrolled), None)
+    if along is not None and not isinstance(value, Listed) and along not in scope.axes:
+        value = Listed(along, (value,) * scope.unrolled[along])
     if isinstance(value, Listed):
-        named = [item for item in items if isinstance(item, ast.Name) and item.name == value.axis]
-        rest = [item for item in items if item not in named]
-        inner = value
-        if rest or not named:
-            rows = tuple(_over(name, rest, condition, item, scope, span) for item in value.items)
-            inner = Listed(value.axis, rows)
-        return _fold_list(name, inner, span) if named else inner
-    x = tensor(value, span)
-    where = None if condition is None else evaluated_filter(condition, scope)
-    over = bracket_axes(items, x.order if where is None else merge_orders([x.order, where.order]), scope)
-    inner, outer = split_domain(joined([x] if where is None else [x, where]), over)
-    mask = conjunction([*(c.node for c in inner), *([] if where is None else [where.node])])
+        return _over_list(name, items, where, value, scope, span)
+    if isinstance(where, Listed):
+        return lift([where], lambda one: _over(name, items, one[0], value, scope, span), span)
+    return _over_tensor(name, items, where, tensor(value, span), scope, span)
+
+
+def _over_tensor(name: str, items: Sequence[Item], where: Value | None, x: Tensor, scope: Scope, span: Span) -> Tensor:
+    held = None if where is None else tensor(where, span)
+    over = bracket_axes(items, x.order if held is None else merge_orders([x.order, held.order]), scope)
+    inner, outer = split_domain(joined([x] if held is None else [x, held]), over)
+    mask = conjunction([*(c.node for c in inner), *([] if held is None else [held.node])])
     if name in MAPS:
         function, kind = MAPS[name]
         return Tensor(function(x.node, over, mask), x.order, x.domain, Kind(kind))
     if name in PLACES:
         _check_one_axis(name, over, x, span)
     node = REDUCTIONS[name](_checked(name, x, span), over, mask)
-    extra = () if where is None else tuple(axis for axis in where.order if axis not in x.order)
+    extra = () if held is None else tuple(axis for axis in held.order if axis not in x.order)
     order = tuple(axis for axis in (*x.order, *extra) if axis not in over)
     bound = over[0] if name in PLACES else None
     kind = INT if node.dtype == "int" else BOOL if node.dtype == "bool" else REAL
@@ -169,22 +172,45 @@ def _checked(name: str, x: Tensor, span: Span) -> Node:
     return x.node if whole else ops.apply("real", x.node)
 
 
-def _fold_list(name: str, value: Listed, span: Span) -> Value:
-    """A reduction over a list axis: it is unrolled."""
-    operation = {"sum": "add", "mean": "add", "prod": "mul", "max": "max", "min": "min"}.get(name)
-    if operation is None:
-        raise error(
-            "LL0309",
-            f"{name} over a list axis is not supported",
-            span,
-            expected="sum, mean, prod, max or min",
-            found=name,
-            hint="elements of a list may differ in shape: reduce each of them first",
+def _over_list(name: str, items: Sequence[Item], where: Value | None, value: Listed, scope: Scope, span: Span) -> Value:
+    """A reduction over a list axis is unrolled; one over the axes of its elements is one for each of them."""
+    named = [item for item in items if isinstance(item, ast.Name) and item.name == value.axis]
+    rest = [item for item in items if item not in named]
+    if not named:
+        found = (
+            _over(name, rest, lists.at(where, value, place), item, scope, span)
+            for place, item in enumerate(value.items)
         )
-    total = value.items[0]
-    for item in value.items[1:]:
-        total = operate(operation, [total, item], span)
-    return operate("div", [total, Static(len(value.items))], span) if name == "mean" else total
+        return replace(value, items=tuple(found))
+    if name == "mean" and rest:
+        return _pooled(items, where, value, scope, span)
+    if name in (*lists.FOLDS, "mean"):
+        inner = value if not rest else _over_list(name, rest, where, value, scope, span)
+        assert isinstance(inner, Listed)
+        return lists.fold(name, inner, where if not rest else _static_part(where), span)
+    whole = lists.joined(value, scope, span)
+    found = _over_tensor(name, items, where, whole, scope, span)
+    return lists.apart(found, whole.order[0], len(value.items), value.axis) if whole.order[0] in found.order else found
+
+
+def _static_part(where: Value | None) -> Value | None:
+    """The part of a filter that the elements themselves do not hold: which of them are there at all."""
+    if not isinstance(where, Listed):
+        return None
+    known = (item if isinstance(item, Static) else Static(True) for item in where.items)
+    return Listed(where.axis, tuple(known))
+
+
+def _pooled(items: Sequence[Item], where: Value | None, value: Listed, scope: Scope, span: Span) -> Value:
+    """The mean over a list and the axes of its elements together: of all their numbers, however many each has."""
+    ones = lift([value], lambda one: _ones(tensor(one[0], span)), span)
+    total, count = (_over("sum", items, where, one, scope, span) for one in (value, ones))
+    return operate("div", [total, operate("max", [count, Static(1)], span)], span)
+
+
+def _ones(x: Tensor) -> Tensor:
+    """1 wherever a value is defined."""
+    return replace(x, node=ops.apply("add", ops.apply("mul", ops.const(0), ops.apply("real", x.node)), ops.const(1)))
 
 
 MAX_RANGE = 1_000_000
@@ -220,13 +246,28 @@ def _declare_range(name: str, limit: ast.Expression, scope: Scope) -> None:
     scope.stacked(name, value.value)
 
 
+def filter_value(expression: ast.Expression, scope: Scope) -> Value:
+    """The condition of a filter; over a list axis, one for each element."""
+    value = scope.session.evaluate(expression, scope)
+
+    def check(one: list[Value]) -> Value:
+        known = isinstance(one[0], Static) and isinstance(one[0].value, bool)
+        return one[0] if known else _as_condition(one[0], expression)
+
+    return lift([value], check, expression.span) if isinstance(value, Listed) else _as_condition(value, expression)
+
+
 def evaluated_filter(expression: ast.Expression, scope: Scope) -> Tensor:
     """The condition of a filter.
 
     Raises:
         LosslangError: LL0307 for what is no condition.
     """
-    where = tensor(scope.session.evaluate(expression, scope), expression.span)
+    return _as_condition(scope.session.evaluate(expression, scope), expression)
+
+
+def _as_condition(value: Value, expression: ast.Expression) -> Tensor:
+    where = tensor(value, expression.span)
     if where.node.dtype != "bool":
         raise error(
             "LL0307",
@@ -425,25 +466,61 @@ def _check_place(place: int, axis: Axis, span: Span) -> None:
 
 
 def _index_list(base: Listed, items: Sequence[Item], scope: Scope, span: Span) -> Value:
+    """``x[d, l]`` of a list: the first index is that of the list axis, the others are those of its elements."""
     first, *rest = items
-    inner: Sequence[Item] = rest
-    chosen: Value = base
     match first:
-        case ast.NamedIndex(name=base.axis, value=ast.Number(value=int() as place)):
-            chosen = _element(base, place, span)
+        case ast.NamedIndex(name=base.axis, value=place):
+            chosen = _elements(base, place, scope)
         case ast.Name(name=name) if name in scope.lists.get(base.axis, ()):
             chosen = base.items[scope.lists[base.axis].index(name)]
-        case ast.Name(name=base.axis):
-            pass
-        case ast.Number(value=int() as place):
-            chosen = _element(base, place, span)
+        case ast.NamedIndex() | ast.Rest():
+            chosen, rest = _Kept(base), list(items)
+        case ast.Name(name=name) if name in scope.axes and name not in scope.values:
+            chosen, rest = _Kept(base), list(items)
         case _:
-            inner = items
-    return lift([chosen], lambda single: index_into(single[0], inner, scope, span) if inner else single[0], span)
+            chosen = _elements(base, first, scope)
+
+    def inside(value: Value) -> Value:
+        return index_into(value, rest, scope, span) if rest else value
+
+    if isinstance(chosen, _Kept):
+        return replace(chosen.value, items=tuple(map(inside, chosen.value.items)))
+    return inside(chosen)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A list of which an index takes elements, as opposed to an element that is a list."""
+
+    value: Listed
+
+
+def _elements(base: Listed, place: ast.Expression, scope: Scope) -> Value | _Kept:
+    """One element, or a list of them: ``x[l]``, ``x[0]``, ``x[l + 1]``."""
+    fresh = isinstance(place, ast.Name) and place.name not in scope.values and place.name not in scope.unrolled
+    if isinstance(place, ast.Name) and (place.name == base.axis or fresh):
+        lists.unrolled(place.name, len(base.items), scope, place.span)
+        return _Kept(replace(base, axis=place.name))
+    where = scope.session.evaluate(place, scope)
+
+    def pick(one: Value) -> Value:
+        known = one.value if isinstance(one, Static) else None
+        if not isinstance(known, int) or isinstance(known, bool):
+            raise error(
+                "LL0306",
+                f"a place in a list is known when the objective is compiled, and '{place.span.text}' is not",
+                place.span,
+                expected=f"a number, or an index over '{base.axis}'",
+                found=describe(one),
+                hint="elements of a list may differ in shape; stack them first where they do not",
+            )
+        return _element(base, known, place.span)
+
+    return _Kept(replace(where, items=tuple(map(pick, where.items)))) if isinstance(where, Listed) else pick(where)
 
 
 def _element(base: Listed, place: int, span: Span) -> Value:
-    if place >= len(base.items):
+    if not 0 <= place < len(base.items):
         raise error(
             "LL0305",
             f"there is no element {place}",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from losslang.diagnostics import LosslangError, at_call, error
+from losslang.sema import lists
 from losslang.sema.body import evaluate_body
 from losslang.sema.brackets import bracket_axes, conditions, evaluated_filter
 from losslang.sema.elementwise import lift, operate, tensor
@@ -25,7 +26,7 @@ from losslang.sema.parameters import (
     wrong_argument,
 )
 from losslang.sema.resolve import Sort, axis_names, bind, needs_input, sort_of
-from losslang.sema.scope import Scope
+from losslang.sema.scope import Extent, Scope
 from losslang.sema.values import (
     Auto,
     AxisSet,
@@ -75,7 +76,9 @@ def sort_of_value(value: Value) -> Sort:
             return "string"
         case Static() | Auto():
             return "number"
-        case Listed() | Complex():
+        case Listed():
+            return sort_of_value(value.items[0]) if value.axis and value.items else "tensor"
+        case Complex():
             return "tensor"
         case AxisSet():
             return "axes"
@@ -181,19 +184,35 @@ def _filtered(
 def _lifted(request: Request, scope: Scope) -> Result:
     """Where a tensor parameter gets a list, the call is made for each element."""
     parameters = {p.name: p for p in request.function.definition.parameters}
-    lists = {
+    given = {
         name: value
         for name, value in request.values.items()
         if isinstance(value, Listed) and not takes_list(parameters[name], request.function.definition)
     }
-    for name, value in lists.items():
-        if not value.axis:
+    for name, value in list(given.items()):
+        if not value.axis and sort_of(parameters[name]) != "tensor":
             raise wrong_argument(parameters[name], value, request.place(name), type_text(parameters[name]))
-    if not lists:
+        if not value.axis:
+            del given[name]
+    if not given:
         return _call_once(request, scope)
-    names = list(lists)
-    value = lift([lists[name] for name in names], lambda row: _element(names, row, request, scope), request.span)
+    names = list(given)
+    along = {item.name for item in request.bracket if isinstance(item, ast.Name)}
+    if any(value.axis in along for value in given.values()):
+        return _along(request, {name: value for name, value in given.items() if value.axis in along}, scope)
+    value = lift([given[name] for name in names], lambda row: _element(names, row, request, scope), request.span)
     return Result(value)
+
+
+def _along(request: Request, given: dict[str, Listed], scope: Scope) -> Result:
+    """``norm[l](x)``: a function along a list axis has the elements side by side."""
+    whole = {name: lists.joined(value, scope, request.place(name)) for name, value in given.items()}
+    result = _lifted(replace(request, values={**request.values, **whole}), scope)
+    first = next(iter(given))
+    axis, x = whole[first].order[0], result.value
+    if not isinstance(x, Tensor) or axis not in x.order:
+        return result
+    return replace(result, value=lists.apart(x, axis, len(given[first].items), given[first].axis))
 
 
 def _element(names: Sequence[str], row: Sequence[Value], request: Request, scope: Scope) -> Value:
@@ -231,6 +250,7 @@ def _call_once(request: Request, caller: Scope) -> Result:
         if parameter.name not in request.values:
             value = default_of(parameter, request, scope)
             scope.bind(parameter.name, bound_value(parameter, value, request, scope))
+    _spread(definition, request, scope)
     _check_some_tensor(request, scope)
     modifiers = evaluate_modifiers(request, scope, caller)
     value = evaluate_body(definition, scope, rows=request.rows or definition.keyword == "loss")
@@ -282,6 +302,23 @@ def _rows_of(name: str, values: list[Value]) -> Value:
     return replace(x, rows=x.rows or Rows(name, frozenset[Axis]().union(*held))) if isinstance(x, Tensor) else x
 
 
+def _spread(definition: ast.Definition, request: Request, scope: Scope) -> None:
+    """What a parameter along a list axis holds, for each element: a number, or a place of a vector."""
+    for parameter in definition.parameters:
+        match parameter.type, scope.values.get(parameter.name):
+            case ast.TensorType(groups=((ast.Axis(name=str() as name),),)), Tensor() as x if name in scope.unrolled:
+                count = scope.unrolled[name]
+                if not x.order:
+                    scope.values[parameter.name] = Listed(name, (x,) * count)
+                    continue
+                scope.session.require(x.order[-1], Extent(name, count, request.place(parameter.name)))
+                scope.values[parameter.name] = lists.apart(x, x.order[-1], count, name)
+            case _:
+                pass
+    for name in scope.unrolled:
+        scope.axes.pop(name, None)
+
+
 def _make_axes(definition: ast.Definition, scope: Scope) -> None:
     """Axes whose extent the call gives, and that no argument has: ``old[n, d]`` of a queue.
 
@@ -295,7 +332,7 @@ def _make_axes(definition: ast.Definition, scope: Scope) -> None:
         if axis.bound is not None or isinstance(binding.value, ast.ListOf)
     }
     for name, given in scope.sizes.items():
-        if name not in scope.axes and name not in own:
+        if name not in scope.axes and name not in own and name not in scope.unrolled:
             scope.stacked(name, given.size)
 
 
@@ -318,12 +355,17 @@ def _check_some_tensor(request: Request, scope: Scope) -> None:
 
 
 def _turn(parameter: ast.Parameter, value: Value) -> int:
-    """Labels wait until the axis that they index is known; a tensor that is learned waits for all axes."""
+    """When an argument is bound: tensors bring the axes, which labels index and written lists are along.
+
+    A tensor that is learned waits for all axes.
+    """
+    if isinstance(value, Listed):
+        return 1 if value.axis else 3
     if sort_of(parameter) != "tensor" or not isinstance(value, Static | Tensor | Auto):
         return 0
     declared = isinstance(parameter.type, ast.TensorType) and label_axis(parameter.type) is not None
     labels = declared or isinstance(value, Tensor) and value.kind.name == "label"
-    return 2 if isinstance(value, Auto) else int(labels)
+    return 4 if isinstance(value, Auto) else 2 if labels else 0
 
 
 def _foreign(request: Request) -> set[Axis]:

@@ -16,7 +16,7 @@ from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.ir.rewrite import substitute, transform
-from losslang.sema import body, calls, explicit, memory, modifiers, parameters, settings, wellformed
+from losslang.sema import body, calls, explicit, lists, memory, modifiers, parameters, settings, wellformed
 from losslang.sema.binders import NeedsMarksError
 from losslang.sema.brackets import conjunction
 from losslang.sema.elementwise import tensor
@@ -28,7 +28,7 @@ from losslang.sema.scope import Scope, Session
 from losslang.sema.settings import Constant, Override
 from losslang.sema.terms import Frame, Part, Piped, Plan, expand_aliases, is_auto, names
 from losslang.sema.unit import Unit, unit_of
-from losslang.sema.values import Function, Model, Static, Tensor, Value, describe
+from losslang.sema.values import Function, Listed, Model, Static, Tensor, Value, describe
 from losslang.source import Source, Span
 from losslang.syntax import ast
 from losslang.types import Axes, Axis
@@ -213,13 +213,18 @@ def _objective(
     objective = replace(objective, updates=(*objective.updates, *session.updates), learned=tuple(session.keys))
     objective = unmarked(objective) if session.marking else objective
     memory.check_sizes(objective, inputs.values(), session)
-    used = {*ir.topological(objective.roots()), *(inputs[name] for name in frame.declared if name in inputs)}
+    elements = {leaf: name for name, items in frame.lists.items() for leaf, _ in ir.leaves(items)}
+    declared = (node for name, node in inputs.items() if elements.get(name, name) in frame.declared)
+    used = {*ir.topological(objective.roots()), *declared}
     used |= _measures(inputs.values(), used, objective.updates)
     _check_extents(plan, objective, _known_extents(used))
     ordered = tuple(node for node in inputs.values() if node in used)
+    taken = {elements.get(node.name) for node in ordered}
+    held = tuple(ir.InputList(name, items) for name, items in frame.lists.items() if name in taken)
     called = {node.call.model for node in used if isinstance(node, ir.Model | ir.ModelVjp)}
     models = tuple(held for name, held in session.models.items() if held in called or name in frame.models)
-    return replace(objective, inputs=ordered, models=models, origin=_origin(text, plan, found, objective, session))
+    origin = _origin(text, plan, found, objective, session)
+    return replace(objective, inputs=ordered, models=models, lists=held, origin=origin)
 
 
 def _known_extents(used: Iterable[ir.Node]) -> set[Axis]:
@@ -370,11 +375,17 @@ def _together(plan: Plan, problems: Problems, frame: Frame) -> LosslangError:
 
 
 def _root(frame: Frame, inputs: dict[str, ir.Input], session: Session) -> Scope:
-    def implicit(name: str) -> Tensor | Model | None:
+    def implicit(name: str) -> Value | None:
         if name in session.models:
             return Model(session.models[name], session.models[name].result)
+        if name in frame.lists:
+            return nested(frame.lists[name], frame.list_axes.get(name, ()))
         node = inputs.get(name)
         return None if node is None else Tensor(node, node.dims, (), node.kind, node.bound)
+
+    def nested(items: tuple[ir.Nest, ...], axes: tuple[str, ...]) -> Listed:
+        found = (implicit(item) if isinstance(item, str) else nested(item, axes[1:]) for item in items)
+        return Listed(axes[0] if axes else "", tuple(value for value in found if value is not None))
 
     axes = [axis for node in inputs.values() for axis in (*node.dims, node.bound) if axis is not None]
     given = [axis for model in session.models.values() for axis in model.gives if axis.index is not None]
@@ -385,10 +396,13 @@ def _root(frame: Frame, inputs: dict[str, ir.Input], session: Session) -> Scope:
     if len(rests) == 1:
         named["..."] = (rests[0],)
     values: dict[str, Value] = {
-        **{name: found for name in (*inputs, *session.models) if (found := implicit(name))},
+        **{name: found for name in (*inputs, *frame.lists, *session.models) if (found := implicit(name))},
         **frame.values,
     }
-    return Scope(frame.environment, session, "", axes=named, values=values, implicit=implicit)
+    scope = Scope(frame.environment, session, "", axes=named, values=values, implicit=implicit, local=dict(frame.local))
+    for name, axes in frame.list_axes.items():
+        lists.note(values[name], axes, scope)
+    return scope
 
 
 def _bindings(text: Program, frame: Frame, plan: Plan, scope: Scope, problems: Problems) -> None:

@@ -73,21 +73,38 @@ RESULT_KINDS = {"sigmoid": "prob"}
 
 
 def lift(values: Sequence[Value], apply: Callable[[list[Value]], Value], span: Span) -> Value:
-    """Apply to single values, once for each element where some are lists over one axis."""
-    lists = [value for value in values if isinstance(value, Listed)]
-    if not lists:
+    """Apply to single values, once for each element of lists; lists over several axes give a list of lists."""
+    axis = _outermost(values)
+    if axis is None:
         return apply(list(values))
+    lists = [value for value in values if isinstance(value, Listed) and value.axis in (axis, "")]
     length = len(lists[0].items)
     if any(len(value.items) != length for value in lists):
         raise error(
             "LL0302",
             "two lists of different length meet",
             span,
-            expected=f"{length} elements, as in the list over {lists[0].axis}",
+            expected=f"{length} elements, as in the list over {axis}",
             found=", ".join(str(len(value.items)) for value in lists[1:]),
         )
-    rows = [lift([v.items[k] if isinstance(v, Listed) else v for v in values], apply, span) for k in range(length)]
-    return Listed(lists[0].axis, tuple(rows))
+
+    def row(place: int) -> Value:
+        single = [v.items[place] if isinstance(v, Listed) and v.axis in (axis, "") else v for v in values]
+        return lift(single, apply, span)
+
+    return Listed(axis, tuple(map(row, range(length))))
+
+
+def _outermost(values: Sequence[Value]) -> str | None:
+    """The list axis that is unrolled first: one that is not inside another; None where there are no lists."""
+    lists = [value for value in values if isinstance(value, Listed)]
+    inside = {axis for value in lists for axis in _list_axes(value)[1:]}
+    tops = [value.axis for value in lists]
+    return next((axis for axis in tops if axis and axis not in inside), tops[0] if tops else None)
+
+
+def _list_axes(value: Value) -> list[str]:
+    return [value.axis, *(_list_axes(value.items[0]) if value.items else [])] if isinstance(value, Listed) else []
 
 
 def tensor(value: Value, span: Span) -> Tensor:

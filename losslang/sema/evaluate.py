@@ -20,6 +20,7 @@ from losslang.sema import (
     complexes,
     concat,
     learning,
+    lists,
     memory,
     model,
     networks,
@@ -116,6 +117,8 @@ def _name(node: ast.Name, scope: Scope) -> Value:
         raise LosslangError(())
     if name in scope.values:
         return scope.values[name]
+    if name in scope.unrolled:
+        return lists.variable(name, scope)
     if name in scope.axes and len(scope.axes[name]) == 1:
         return body.iota(scope.axes[name])
     if name in CONSTANTS:
@@ -279,6 +282,10 @@ def _conditional(node: ast.Conditional, scope: Scope) -> Value:
     condition = _condition(node.condition, scope)
     if isinstance(condition, Static):
         return evaluate(node.then if condition.value else node.otherwise, scope)
+    if isinstance(condition, Listed):
+        holds, fails = lists.static_truths(condition)
+        then = evaluate(node.then, scope) if holds else Static(0)
+        return lists.choose([condition, then, evaluate(node.otherwise, scope) if fails else then], node.span)
     branches = [evaluate(node.then, scope), evaluate(node.otherwise, scope)]
     return operate("where", [condition, *branches], node.span)
 
@@ -534,7 +541,11 @@ def _joined(values: list[Tensor], axis: Axis, span: Span) -> Tensor:
 
 
 def _size(node: ast.Call, scope: Scope) -> Value:
-    return Tensor(ops.sizes(_axis_argument("size", node, scope)), (), kind=INT)
+    match node.arguments:
+        case (ast.Argument(value=ast.Name(name=name), name=None),) if name in scope.unrolled:
+            return Static(scope.unrolled[name])
+        case _:
+            return Tensor(ops.sizes(_axis_argument("size", node, scope)), (), kind=INT)
 
 
 def _index(node: ast.Call, scope: Scope) -> Value:

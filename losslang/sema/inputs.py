@@ -6,13 +6,15 @@ undetermined (``...``) stays a rest axis, fixed by the rank of the first batch.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from losslang.diagnostics import Edit, Label, LosslangError, error, nearest, renamed
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import ALIASES, TAPS
+from losslang.ir.nodes import Nest, leaves
 from losslang.sema.elementwise import FUNCTIONS
 from losslang.sema.evaluate import is_builtin
 from losslang.sema.kinds import kind_of, label_axis
@@ -20,7 +22,8 @@ from losslang.sema.limits import MAX_EXPANSIONS, too_large
 from losslang.sema.losses import applied
 from losslang.sema.model_types import ModelWanted, applied_type, instantiated, joined, resolved
 from losslang.sema.naming import Names
-from losslang.sema.resolve import bind, sort_of
+from losslang.sema.parameters import shared_axes
+from losslang.sema.resolve import Bound, bind, sort_of
 from losslang.sema.terms import Frame, model_name
 from losslang.sema.unify import (
     MismatchError,
@@ -35,6 +38,7 @@ from losslang.sema.unify import (
     unify_vars,
     unshared,
 )
+from losslang.sema.values import Static
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import REAL, Axes, Axis, Kind, meet
@@ -53,6 +57,8 @@ class Wanted:
     """Wanted of an expression that the tensor is part of: it may have fewer axes."""
     passes: bool = False
     """The row begins with axes that pass through a fn."""
+    items: tuple[Wanted, ...] = ()
+    """What is wanted of each element, where it is a list."""
 
     def text(self) -> str:
         """As a type, for messages."""
@@ -76,6 +82,39 @@ class Found:
 
 
 @dataclass
+class Kit:
+    """The axes of one definition, while what its parameters want is made."""
+
+    loss: str
+    variables: dict[str, Var]
+    rests: dict[str, Rest]
+    shared: set[str]
+    """The axes that all elements of a list have in common."""
+    sizes: dict[str, int]
+    """How many elements lists have, by their axis."""
+    own: dict[tuple[int, ...], tuple[dict[str, Var], dict[str, Rest]]] = field(default_factory=dict[Any, Any])
+    """The axes of one element, by its place: elements of two lists at one place have the same."""
+
+    def row(self, axes: tuple[ast.Axis, ...], place: tuple[int, ...]) -> Row:
+        """The axes of an element of a list."""
+        variables, rests = self.own.setdefault(place, ({}, {}))
+        return [
+            element
+            for axis in axes
+            for element in (
+                row_of((axis,), self.variables, self.rests)
+                if axis.name in self.shared
+                else row_of((axis,), variables, rests)
+            )
+        ]
+
+    def own_of(self, place: tuple[int, ...]) -> list[Var | Rest]:
+        """The axes that one element has for itself."""
+        variables, rests = self.own[place]
+        return [*variables.values(), *rests.values()]
+
+
+@dataclass
 class Inputs:
     """Collects the inputs of an objective, term by term."""
 
@@ -94,6 +133,8 @@ class Inputs:
     """How many aliases were written out."""
     taken: dict[str, ir.ModelInput] = field(default_factory=dict[str, ir.ModelInput])
     """The models, as the latest result has their axes."""
+    kept: list[Var | Rest] = field(default_factory=list["Var | Rest"])
+    """The axes that belong to one element of a list."""
     made: dict[Axis, Var | Rest] = field(default_factory=dict["Axis", "Var | Rest"])
     """What each axis of the latest result stands for."""
 
@@ -108,11 +149,16 @@ class Inputs:
         rests: dict[str, Rest] = {}
         for parameter in parameters:
             if isinstance(parameter.type, ast.TensorType) and is_input(parameter):
-                wanted = self._instantiate(parameter, parameter.type, self.vars, rests, "objective")
+                kit = Kit("objective", self.vars, rests, _outside(parameters), _sizes(parameters, self.vars))
+                wanted = self._instantiate(parameter, parameter.type, kit)
+                if wanted is None:
+                    raise _no_length(parameter.name, _list_axis(parameter.type), parameter.span, "objective")
                 if sort_of(parameter) == "number":
                     wanted = replace(wanted, row=[])
-                self.found[parameter.name] = Found(wanted, parameter.span)
-                self.fixed.add(parameter.name)
+                self._unify(parameter.name, wanted, parameter.span)
+                self.fixed |= {parameter.name, *(name for name, _ in leaves(self.frame.lists.get(parameter.name, ())))}
+                if wanted.items:
+                    self.frame.list_axes[parameter.name] = _list_axes(parameter.type)
             elif isinstance(parameter.type, ast.FunctionType) and sort_of(parameter) == "model":
                 self.models[parameter.name] = instantiated(
                     parameter.type, self.vars, rests, "objective", parameter.name, parameter.span
@@ -126,6 +172,16 @@ class Inputs:
                 return self._name(expression, wanted)
             case ast.Call():
                 return self._call(expression, wanted)
+            case ast.Index(base=ast.Name(name=name), items=(ast.Number(value=int() as place),)) if (
+                name in self.frame.lists and place < len(self.frame.lists[name])
+            ):
+                item = self.frame.lists[name][place]
+                if isinstance(item, str) and wanted is not None:
+                    self._unify(item, wanted, expression.span)
+            case ast.ListOf(items=items) if wanted is not None and len(items) == len(wanted.items):
+                for item, inner in zip(items, wanted.items, strict=True):
+                    if not isinstance(item, ast.Rest):
+                        self.collect(item, inner)
             case ast.Index():
                 self.collect(expression.base, None)
                 for position in _positions(expression):
@@ -178,7 +234,7 @@ class Inputs:
             return None
         bound = bind(definition, call.arguments, self.frame.sort, modifiers=True)
         arguments = bound.values
-        types, variables, rests, lead = self._signature(definition)
+        types, variables, rests, lead = self._signature(definition, bound)
         self._check_network(definition, call, arguments)
         for parameter in definition.parameters:
             argument = arguments.get(parameter.name)
@@ -188,10 +244,13 @@ class Inputs:
             elif isinstance(parameter.type, ast.FunctionType) and sort_of(parameter) == "model":
                 self._model_argument(parameter, parameter.type, argument, definition, variables, rests, call.span)
             elif sort_of(parameter) == "tensor":
+                wants = types.get(parameter.name)
+                if wants is None and self._is_list_input(parameter, argument):
+                    raise _no_length(parameter.name, _list_axis(parameter.type), call.span, definition.name)
                 if argument is not None:
-                    self.collect(argument, types.get(parameter.name))
-                elif parameter.default is None and parameter.name in types:
-                    self._unify(parameter.name, types[parameter.name], call.span)
+                    self.collect(argument, wants)
+                elif parameter.default is None and wants is not None:
+                    self._unify(parameter.name, wants, call.span)
         for name, value in bound.modifiers.items():
             if name in ("mask", "weight"):
                 kind = Kind("bool") if name == "mask" else REAL
@@ -259,8 +318,9 @@ class Inputs:
             return
         place = span if argument is None else argument.span
         wanted = instantiated(declared, variables, rests, definition.name, parameter.name, place)
-        if name in self.found:
-            raise _tensor_and_model(name, wanted, self.found[name].span, place)
+        first = next((leaf for leaf, _ in leaves(self.frame.lists.get(name, ()))), name)
+        if first in self.found:
+            raise _tensor_and_model(name, wanted, self.found[first].span, place)
         known = self.models.get(name)
         self.models[name] = wanted if known is None else joined(name, known, wanted, name in self.fixed, place)
 
@@ -314,42 +374,98 @@ class Inputs:
                     fix=renamed(value.span, value.name, [*ALIASES, *TAPS]),
                 )
 
-    def _signature(self, definition: ast.Definition) -> tuple[dict[str, Wanted], dict[str, Var], dict[str, Rest], Row]:
+    def _is_list_input(self, parameter: ast.Parameter, argument: ast.Expression | None) -> bool:
+        """Whether a list is wanted of the caller: how many elements it has must be known."""
+        lists = isinstance(parameter.type, ast.TensorType) and len(parameter.type.groups) > 1
+        given = argument if argument is not None else ast.Name(parameter.name)
+        named = isinstance(given, ast.Name) and self.frame.is_input(given.name)
+        return lists and named and (argument is not None or parameter.default is None)
+
+    def _signature(
+        self, definition: ast.Definition, bound: Bound
+    ) -> tuple[dict[str, Wanted], dict[str, Var], dict[str, Rest], Row]:
         """What each tensor of a definition has to be, its axes, and the axes in front of what a fn declares.
 
         A fn works along the axes that it declares; all others pass through, in ``unit(z)`` the rows of z.
         """
-        variables: dict[str, Var] = {}
-        rests: dict[str, Rest] = {}
+        sizes = {**_sizes(definition.parameters, {}), **self._lengths(definition, bound)}
+        kit = Kit(definition.name, {}, {}, shared_axes(definition), sizes)
         lead: Row = [Rest()] if definition.keyword == "fn" else []
-        types = {
-            parameter.name: self._instantiate(parameter, parameter.type, variables, rests, definition.name)
-            for parameter in definition.parameters
-            if isinstance(parameter.type, ast.TensorType) and sort_of(parameter) == "tensor"
-        }
+        types: dict[str, Wanted] = {}
+        for parameter in definition.parameters:
+            if isinstance(parameter.type, ast.TensorType) and sort_of(parameter) == "tensor":
+                wanted = self._instantiate(parameter, parameter.type, kit)
+                if wanted is not None:
+                    types[parameter.name] = wanted
         rows = [wanted.row for wanted in types.values() if wanted.row]
         if any(isinstance(element, Rest) for row in rows for element in row):
             lead = []
         if lead:
             types = {n: replace(w, row=[*lead, *w.row], passes=True) if w.row else w for n, w in types.items()}
-        return types, variables, rests, lead
+        return types, kit.variables, kit.rests, lead
 
-    def _instantiate(
-        self,
-        parameter: ast.Parameter,
-        declared: ast.TensorType,
-        variables: dict[str, Var],
-        rests: dict[str, Rest],
-        loss: str,
-    ) -> Wanted:
-        row = row_of(declared.groups[-1], variables, rests) if declared.groups else None
+    def _lengths(self, definition: ast.Definition, bound: Bound) -> dict[str, int]:
+        """How many elements lists have, as far as a call says: by name, by other lists, by lists that are written."""
+        found: dict[str, int] = {}
+        for parameter in definition.parameters:
+            given = bound.values.get(parameter.name, parameter.default or ast.Name(parameter.name))
+            groups = parameter.type.groups if isinstance(parameter.type, ast.TensorType) else ()
+            for group, count in zip(groups, self._counts(given), strict=False):
+                if group[0].name is not None and (len(groups) > 1 or len(group) == 1):
+                    found.setdefault(group[0].name, count)
+        for name, value in bound.sizes.items():
+            known = self.frame.values.get(value.name) if isinstance(value, ast.Name) else None
+            size = known.value if isinstance(known, Static) else value.value if isinstance(value, ast.Number) else None
+            if isinstance(size, int):
+                found[name] = size
+        return found
+
+    def _counts(self, given: ast.Expression) -> list[int]:
+        """The lengths of a list that is written out, or that is an input known to be one."""
+        match given:
+            case ast.ListOf(items=items) if items:
+                first = items[0]
+                return [len(items), *(self._counts(first) if not isinstance(first, ast.Rest) else [])]
+            case ast.Name(name=name) if name in self.frame.lists:
+                counts: list[int] = []
+                nest: Nest = self.frame.lists[name]
+                while not isinstance(nest, str):
+                    counts.append(len(nest))
+                    nest = nest[0]
+                return counts
+            case _:
+                return []
+
+    def _instantiate(self, parameter: ast.Parameter, declared: ast.TensorType, kit: Kit) -> Wanted | None:
+        """What is wanted of a parameter; None for a list of nobody knows how many elements."""
         bound = label_axis(declared)
-        variable = variables.setdefault(bound, Var(bound)) if bound is not None else None
-        return Wanted(kind_of(declared), row, variable, loss, parameter.name)
+        variable = kit.variables.setdefault(bound, Var(bound)) if bound is not None else None
+        whole = Wanted(kind_of(declared), None, variable, kit.loss, parameter.name)
+        if len(declared.groups) < 2:
+            row = row_of(declared.groups[-1], kit.variables, kit.rests) if declared.groups else None
+            return replace(whole, row=row)
+        counts = [group[0].size or kit.sizes.get(group[0].name or "") for group in declared.groups[:-1]]
+        known = [count for count in counts if count is not None]
+        return self._nest(whole, declared.groups[-1], known, (), kit) if len(known) == len(counts) else None
+
+    def _nest(
+        self, whole: Wanted, axes: tuple[ast.Axis, ...], counts: list[int], place: tuple[int, ...], kit: Kit
+    ) -> Wanted:
+        if counts:
+            items = (self._nest(whole, axes, counts[1:], (*place, number), kit) for number in range(counts[0]))
+            return replace(whole, items=tuple(items))
+        row = kit.row(axes, place)
+        self.kept += kit.own_of(place)
+        return replace(whole, row=row)
 
     def _unify(self, name: str, wanted: Wanted, span: Span) -> None:
         if name in self.models:
             raise _tensor_and_model(name, self.models[name], span, self.models[name].span)
+        if wanted.items:
+            self._unify_list(name, wanted, span)
+            return
+        if name in self.frame.lists:
+            return  # a list for a tensor: the call is made for each element
         known = self.found.get(name)
         if known is None:
             self.found[name] = Found(wanted, span)
@@ -389,6 +505,38 @@ class Inputs:
             except MismatchError:
                 raise self._classes_conflict(name, known, wanted, span) from None
         known.wanted = merged
+
+    def _unify_list(self, name: str, wanted: Wanted, span: Span) -> None:
+        """A list is as many inputs as it has elements."""
+        if name in self.found:
+            raise self._conflict(name, self.found[name], wanted, span)
+        nest = self.frame.lists.setdefault(name, _element_names(name, wanted))
+        self._unify_items(name, nest, wanted, span)
+
+    def _unify_items(self, name: str, nest: tuple[Nest, ...], wanted: Wanted, span: Span) -> None:
+        if len(nest) != len(wanted.items):
+            raise error(
+                "LL0302",
+                f"the list '{name}' has {len(nest)} elements, and {wanted.loss} takes {len(wanted.items)} of them",
+                span,
+                expected=f"{len(nest)} elements",
+                found=f"{len(wanted.items)}, as {wanted.loss} takes '{wanted.parameter}'",
+                hint=f"bind another list: {wanted.loss}({wanted.parameter}=other_{name})",
+            )
+        for item, inner in zip(nest, wanted.items, strict=True):
+            if isinstance(item, str) and not inner.items:
+                self._unify(item, inner, span)
+            elif not isinstance(item, str) and inner.items:
+                self._unify_items(name, item, inner, span)
+            else:
+                raise error(
+                    "LL0302",
+                    f"'{name}' is a list of {'lists' if inner.items else 'tensors'} to {wanted.loss}",
+                    span,
+                    expected=f"a list of {'tensors' if inner.items else 'lists'}, as '{name}' is elsewhere",
+                    found=f"'{wanted.parameter}' of {wanted.loss}",
+                    hint=f"bind another list: {wanted.loss}({wanted.parameter}=other_{name})",
+                )
 
     def _conflict(self, name: str, known: Found, wanted: Wanted, span: Span) -> LosslangError:
         return error(
@@ -449,6 +597,9 @@ class Inputs:
             for name, model in self.models.items()
         }
         self.made = {axis: element for element, axis in made.items()}
+        own = {id(find(one)) if isinstance(one, Var) else id(one) for one in self.kept}
+        mine = {axis: element for axis, element in self.made.items() if id(element) in own}
+        self.frame.local = {axis: _written(element) for axis, element in mine.items()}
         return inputs
 
     def fix(self, extents: Mapping[Axis, int]) -> None:
@@ -563,6 +714,51 @@ def _axis(element: Var | Rest, made: dict[Var | Rest, Axis], names: Names) -> Ax
         size = None if isinstance(element, Rest) else element.size
         made[element] = Axis(name, size, rest=isinstance(element, Rest), index=len(made))
     return made[element]
+
+
+def _written(element: Var | Rest) -> str:
+    """What the text calls an axis."""
+    return element.name if isinstance(element, Var) else "..." if element.name == "rest" else f"...{element.name}"
+
+
+def _element_names(name: str, wanted: Wanted) -> tuple[Nest, ...]:
+    """The names of the inputs that the elements of a list are: ``fake__0``."""
+    names = (f"{name}__{number}" for number in range(len(wanted.items)))
+    return tuple(_element_names(n, item) if item.items else n for n, item in zip(names, wanted.items, strict=True))
+
+
+def _list_axes(declared: ast.Type | None) -> tuple[str, ...]:
+    groups = declared.groups[:-1] if isinstance(declared, ast.TensorType) else ()
+    return tuple(group[0].name or "" for group in groups)
+
+
+def _list_axis(declared: ast.Type | None) -> str:
+    return ", ".join(_list_axes(declared))
+
+
+def _outside(parameters: Sequence[ast.Parameter]) -> set[str]:
+    """The axes that a header also names outside of lists."""
+    types = [p.type for p in parameters if isinstance(p.type, ast.TensorType) and len(p.type.groups) == 1]
+    return {axis.name for declared in types for axis in declared.groups[0] if axis.name is not None}
+
+
+def _sizes(parameters: Sequence[ast.Parameter], known: Mapping[str, Var]) -> dict[str, int]:
+    """The lengths of lists that types say: ``real[l=3][b, ...]``."""
+    groups = [g for p in parameters if isinstance(p.type, ast.TensorType) for g in p.type.groups[:-1]]
+    found = {g[0].name: g[0].size for g in groups if g[0].name is not None and g[0].size is not None}
+    return {**{name: variable.size for name, variable in known.items() if variable.size is not None}, **found}
+
+
+def _no_length(name: str, axis: str, span: Span, loss: str) -> LosslangError:
+    return error(
+        "LL0306",
+        f"nothing says how many elements the list '{name}' has",
+        span,
+        expected=f"the extent of '{axis}'",
+        hint=f"say it at the call: {loss}({axis.split(',')[0]}=3)"
+        if loss != "objective"
+        else f"say it in the type: {name}: real[{axis.split(',')[0]}=3][b, ...]",
+    )
 
 
 def _range(kind: Kind) -> str:

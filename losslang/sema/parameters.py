@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from losslang.diagnostics import LosslangError, did_you_mean, error, renamed
-from losslang.sema import chance, kinds, learning
-from losslang.sema.elementwise import tensor
+from losslang.sema import chance, kinds, learning, lists
+from losslang.sema.elementwise import lift, tensor
 from losslang.sema.model import as_wanted
 from losslang.sema.resolve import axis_names, needs_input, sort_of, unknown_parameter
 from losslang.sema.scope import Extent, Scope
@@ -359,10 +359,12 @@ def _tensor(parameter: ast.Parameter, declared: ast.TensorType, value: Value, re
     if isinstance(value, Auto):
         dims = dims_of(parameter, declared, span, scope)
         return learning.of_parameter(parameter, value, kinds.limits(declared), dims, span, scope)
-    if isinstance(value, Listed) and not value.axis and not _is_list(declared, request):
-        raise wrong_argument(parameter, value, span, type_text(parameter))
+    if isinstance(value, Listed) and len(declared.groups) > 1:
+        return _list(parameter, declared, value, request, scope)
+    if isinstance(value, Listed) and value.axis and declared.groups:
+        return lists.renamed(value, [declared.groups[0][0].name or ""], scope, span)
     if isinstance(value, Listed):
-        return replace(value, axis=value.axis or declared.groups[0][0].name or "")
+        return lists.literal(value, declared.groups[0] if declared.groups else (), kinds.kind_of(declared), scope, span)
     if (
         isinstance(value, Function | Primitive | Network | AxisSet)
         or isinstance(value, Static)
@@ -424,10 +426,64 @@ def _bound_axis(declared: ast.TensorType, scope: Scope) -> Axis | None:
     return axes[0] if len(axes) == 1 else None
 
 
-def _is_list(declared: ast.TensorType, request: Request) -> bool:
-    """Whether a parameter is declared as a list."""
-    definition = request.function.definition
-    return any(p.type is declared and takes_list(p, definition) for p in definition.parameters)
+def _list(parameter: ast.Parameter, declared: ast.TensorType, value: Listed, request: Request, scope: Scope) -> Listed:
+    """A list under the names of its axes here; each element has axes of its own, but for those that are shared."""
+    span = request.place(parameter.name)
+    names = [group[0].name or "" for group in declared.groups[:-1]]
+    if _depth(value) != len(names):
+        raise wrong_argument(parameter, value, span, type_text(parameter))
+    for group, count in zip(declared.groups, _counts(value), strict=False):
+        if group[0].size not in (None, count):
+            raise wrong_length(parameter, group[0].name or "", group[0].size or 0, count, span)
+    named = lists.renamed(value, names, scope, span)
+    shared = shared_axes(request.function.definition)
+    inner = replace(declared, groups=declared.groups[-1:])
+
+    def element(single: list[Value]) -> Value:
+        x = tensor(single[0], span)
+        kind = kinds.kind_of(declared)
+        x = kinds.convert(x, kind, scope.axes, inner, span) if x.order else replace(x, kind=kind)
+        return match_axes(parameter, inner, x, request, scope, own=lambda name: name not in shared)
+
+    found = lift([named], element, span)
+    assert isinstance(found, Listed)
+    return found
+
+
+def shared_axes(definition: ast.Definition) -> set[str]:
+    """The axes that all elements of a list have in common: those that the definition also names outside of lists.
+
+    What a network gives has axes of its own, but for those of the result.
+    """
+    result = definition.result.axes if definition.result is not None else ()
+    types = [p.type for p in definition.parameters]
+    plain = [t.groups[0] for t in types if isinstance(t, ast.TensorType) and len(t.groups) == 1]
+    made = [t.result.groups[-1] for t in types if isinstance(t, ast.FunctionType) and len(t.result.groups) > 1]
+    return (_names(definition.axes, *plain) - _names(*made)) | _names(result)
+
+
+def _names(*groups: Sequence[ast.Axis]) -> set[str]:
+    return {axis.name for group in groups for axis in group if axis.name is not None}
+
+
+def _depth(value: Value) -> int:
+    return 1 + _depth(value.items[0]) if isinstance(value, Listed) and value.items else 0
+
+
+def _counts(value: Value) -> list[int]:
+    return [len(value.items), *_counts(value.items[0])] if isinstance(value, Listed) and value.items else []
+
+
+def wrong_length(parameter: ast.Parameter, name: str, wanted: int, count: int, span: Span) -> LosslangError:
+    """The error for a list of another length than its type says."""
+    return error(
+        "LL0302",
+        f"'{parameter.name}' has {count} elements over '{name}'",
+        span,
+        expected=f"{wanted}, for {parameter.name}: {type_text(parameter)}",
+        found=str(count),
+        hint=f"a list of {wanted}, or another extent of '{name}' in the type",
+    )
 
 
 def bind_options(
@@ -459,43 +515,51 @@ def bind_options(
         scope.values[parameter.name] = bound_value(parameter, value, request, scope)
 
 
-def match_axes(parameter: ast.Parameter, declared: ast.TensorType, x: Tensor, request: Request, scope: Scope) -> Tensor:
+def match_axes(
+    parameter: ast.Parameter,
+    declared: ast.TensorType,
+    x: Tensor,
+    request: Request,
+    scope: Scope,
+    own: Callable[[str], bool] = lambda name: False,
+) -> Tensor:
     """Match a parameter's declared axes to an argument's: bound ones by identity, others from the ends.
 
-    What is left over passes through unseen; a declared axis that the argument lacks broadcasts.
+    What is left over passes through unseen; a declared axis that the argument lacks broadcasts. ``own`` says which
+    names mean an axis of this argument only, which is an element of a list.
     """
     if not declared.groups:
         return x
     span = request.place(parameter.name)
     wanted = list(declared.groups[-1])
     have = list(x.order)
-    for axis in wanted:
-        for known in scope.axes.get(axis.name or "", ()):
-            if known in have:
-                have.remove(known)
-    unbound = [axis for axis in wanted if axis.name is None or axis.name not in scope.axes]
+    bound = [axis for axis in wanted if axis.name in scope.axes and not own(axis.name or "")]
+    for known in (known for axis in bound for known in scope.axes[axis.name or ""]):
+        if known in have:
+            have.remove(known)
+    unbound = [axis for axis in wanted if axis not in bound]
     rest = next((place for place, axis in enumerate(unbound) if axis.is_rest), None)
-    if rest is None:
-        _from_right(unbound, have, scope, span)
-    else:
-        _from_right(unbound[rest + 1 :], have, scope, span)
-        for axis in unbound[:rest]:
-            if have:
-                _take(axis, have.pop(0), scope, span)
-        scope.declare(unbound[rest].name or "", tuple(have))
+    pairs: list[tuple[ast.Axis, Axes]] = []
+    behind = unbound if rest is None else unbound[rest + 1 :]
+    pairs += [(axis, (have.pop(),)) for axis in reversed(behind) if have]
+    if rest is not None:
+        pairs += [(axis, (have.pop(0),)) for axis in unbound[:rest] if have]
+        pairs.append((unbound[rest], tuple(have)))
         have = []
+    for axis, found in pairs:
+        if not axis.is_rest:
+            _check_axis(axis, found[0], span)
+        if own(axis.name or ""):
+            scope.own(axis.name or "", found)
+        else:
+            scope.declare(axis.name or str(found[0]), found)
     _check_left(parameter, declared, x, have, request, scope, span)
     return x
 
 
-def _from_right(wanted: Sequence[ast.Axis], have: list[Axis], scope: Scope, span: Span) -> None:
-    for axis in reversed(wanted):
-        if have:
-            _take(axis, have.pop(), scope, span)
-
-
-def _take(axis: ast.Axis, found: Axis, scope: Scope, span: Span) -> None:
-    if found.rest and not axis.is_rest:
+def _check_axis(axis: ast.Axis, found: Axis, span: Span) -> None:
+    """Whether an axis of an argument may be the one that is declared."""
+    if found.rest:
         raise error(
             "LL0302",
             f"nothing says which of the dimensions '...' is '{axis.name or axis.size}'",
@@ -512,7 +576,6 @@ def _take(axis: ast.Axis, found: Axis, scope: Scope, span: Span) -> None:
             expected=f"{axis.size}",
             found=f"{found.root.size}",
         )
-    scope.declare(axis.name or str(found), (found,))
 
 
 def _check_left(

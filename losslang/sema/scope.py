@@ -13,7 +13,7 @@ from losslang.ir import ops
 from losslang.ir.nodes import ModelInput, Update
 from losslang.sema.modules import Environment
 from losslang.sema.resolve import Sort
-from losslang.sema.values import Listed, Model, Tensor, Value
+from losslang.sema.values import Listed, Tensor, Value
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import Axes, Axis, DType
@@ -156,6 +156,7 @@ class Mark:
     local: dict[Axis, str]
     foreign: set[Axis]
     broken: set[str]
+    unrolled: dict[str, int]
     session: tuple[int, ...]
 
 
@@ -185,7 +186,9 @@ class Scope:
     """The axes that the left side of a binding names, or the bracket around: one of them may be made by the value."""
     broken: set[str] = field(default_factory=set[str])
     """Bindings and index variables that an error left without meaning; it is reported already."""
-    implicit: Callable[[str], Tensor | Model | None] | None = None
+    unrolled: dict[str, int] = field(default_factory=dict[str, int])
+    """The list axes, and how many elements they have."""
+    implicit: Callable[[str], Value | None] | None = None
     """At the level of an objective: the input of a name."""
     memory: Memory = field(default_factory=Memory)
     left: ast.Binding | None = None
@@ -196,7 +199,7 @@ class Scope:
     def mark(self) -> Mark:
         """What a scope knows before its body is evaluated, for `reset`."""
         names = dict(self.axes), dict(self.values), dict(self.local), set(self.foreign), set(self.broken)
-        return Mark(*names, self.session.mark())
+        return Mark(*names, dict(self.unrolled), self.session.mark())
 
     def reset(self, mark: Mark) -> None:
         """Forget what a body made."""
@@ -210,6 +213,8 @@ class Scope:
         self.foreign.update(mark.foreign)
         self.broken.clear()
         self.broken.update(mark.broken)
+        self.unrolled.clear()
+        self.unrolled.update(mark.unrolled)
         self.session.reset(mark.session)
 
     def key(self, name: str) -> str:
@@ -314,6 +319,11 @@ class Scope:
         if name in self.sizes:
             for axis in axes:
                 self.session.require(axis, self.sizes[name])
+
+    def own(self, name: str, axes: Axes) -> None:
+        """Let the body know axes of one value by a name that other values have axes of their own for."""
+        self.local.update(dict.fromkeys(axes, name))
+        self.foreign -= set(axes)
 
     def find(self, name: str, order: Axes, span: Span) -> Axes:
         """The axes that a name in brackets means for a value with this order.

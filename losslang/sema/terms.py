@@ -9,6 +9,7 @@ from functools import partial
 
 from losslang.diagnostics import Label, LosslangError, Problems, error, nearest, renamed
 from losslang.ir.netspec import ALIASES, TAPS
+from losslang.ir.nodes import Nest
 from losslang.ir.printer import RESERVED
 from losslang.sema.evaluate import CLOCKS, CONSTANTS, is_builtin
 from losslang.sema.limits import MAX_EXPANSIONS, MAX_TERMS, too_large
@@ -19,6 +20,7 @@ from losslang.sema.resolve import Sort, sort_of
 from losslang.sema.values import Static, Value
 from losslang.source import Span
 from losslang.syntax import ast
+from losslang.types import Axis
 
 
 @dataclass
@@ -35,6 +37,12 @@ class Frame:
     """Axes that the header or the left of a binding names: index variables, as in ``mask=c != 0``."""
     marks: bool = False
     """Whether values are marked: something is differentiated by one of them."""
+    lists: dict[str, tuple[Nest, ...]] = field(default_factory=dict[str, "tuple[Nest, ...]"])
+    """The inputs that are lists, and the inputs that their elements are."""
+    list_axes: dict[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
+    """What the list axes of these inputs are called, where the header declares them."""
+    local: dict[Axis, str] = field(default_factory=dict[Axis, str])
+    """What axes that belong to one element of a list are called."""
     formulas: set[str] = field(default_factory=set[str])
     """Bindings that call no loss: each is a value of its own, and is not taken apart."""
 
@@ -103,6 +111,8 @@ class Frame:
                 return "string"
             case ast.Number():
                 return "number"
+            case ast.ListOf(items=items):
+                return "axes" if any(isinstance(item, ast.Rest) for item in items) else "tensor"
             case ast.Name(name=name) if name in TAPS or name in ALIASES:
                 return "network"
             case ast.Call(callee=ast.Name(name=name)) if name in TAPS or name in ALIASES:

@@ -41,7 +41,7 @@ loss counted(z: embed[i, d], labels: label[i] < c) -> [i]:
 def test_a_call_gives_an_axis_of_an_argument_its_extent() -> None:
     assert inputs("ce(c=3)") == ["logits: logit[b, c=3, ...]", "labels: label[b, ...] < c"]
     assert inputs("focal + ce(c=3)") == inputs("ce(c=3)")
-    with pytest.raises(LosslangError, match="LL0503.*axis 'c' of 'logits' has 2 elements"):
+    with pytest.raises(LosslangError, match="(?s)LL0503.*axis 'c' of 'logits' has 2 elements"):
         losslang.compile("ce(c=3)", backend="eager")(logits=torch.zeros(4, 2), labels=torch.zeros(4).long())
 
 
@@ -226,3 +226,178 @@ def test_rows_and_numbers_add_and_rows_of_different_things_do_not() -> None:
         losslang.check(
             "loss g(x: real[b, t]) -> [b]: sum[t](x)\n\nloss f(x, y: real[b, t]): l1(x, y) + g(x)\n\nobjective o(): f"
         )
+
+
+# ------------------------------------------------------------------------------------------ lists of numbers
+def test_a_list_of_numbers_is_a_tensor_along_the_axis_of_its_parameter() -> None:
+    weight = torch.tensor([1.0, 5.0, 0.25])
+    wanted = torch.nn.functional.cross_entropy(LOGITS, LABELS, weight=weight)
+    assert total("ce(class_weight=[1, 5, 0.25])", logits=LOGITS, labels=LABELS) == pytest.approx(float(wanted))
+    assert total("ce(logits, labels, [1, 5, 0.25])", logits=LOGITS, labels=LABELS) == pytest.approx(float(wanted))
+    scaled = "objective main(w: real): ce(class_weight=[w, 5*w, w/4])"
+    assert total(scaled, logits=LOGITS, labels=LABELS, w=torch.tensor(3.0)) == pytest.approx(float(wanted))
+
+
+def test_the_length_of_a_list_is_checked_before_the_first_call_or_at_it() -> None:
+    with pytest.raises(LosslangError, match="(?s)LL0302.*this list has 2 elements, and axis 'c' has 3"):
+        losslang.check("objective main(logits: logit[b, c=3], labels: label[b] < c): ce(class_weight=[1, 2])")
+    with pytest.raises(LosslangError, match="(?s)LL0503.*axis 'c' of 'logits' has 3 elements"):
+        losslang.compile("ce(class_weight=[1, 2])", backend="eager")(logits=LOGITS, labels=LABELS)
+
+
+def test_a_list_inside_a_definition_gives_an_input_its_extent() -> None:
+    text = (
+        "loss inner(logits: logit[b, c], labels: label[b] < c) -> [b]: ce(logits, labels, class_weight=[1, 2, 1])\n\n"
+        "objective main(): inner"
+    )
+    assert inputs(text)[0] == "logits: logit[b, c=3]"
+
+
+def test_lists_of_lists_are_matrices() -> None:
+    text = "loss quad(x: real[i, d], m: real[d, e]) -> [i]: sum[d, e](x[i, d]*m[d, e]*x[i, e])\n\n"
+    m = torch.tensor([[1.0, 0.5, 0.0], [0.0, 2.0, 0.0], [3.0, 0.0, 1.0]])
+    wanted = torch.einsum("id,de,ie->i", X, m, X).mean()
+    found = total(f"{text}objective main(): quad(m=[[1, 0.5, 0], [0, 2, 0], [3, 0, 1]])", x=X)
+    assert found == pytest.approx(float(wanted))
+
+
+@pytest.mark.parametrize("kind", ["int", "bool"])
+def test_lists_of_whole_numbers_and_of_conditions_are_tensors_of_their_kind(kind: str) -> None:
+    items, other = ("[2, 0, 1]", [2, 0, 1]) if kind == "int" else ("[true, false, true]", [1, 0, 1])
+    text = f"loss f(x: real[b, t], k: {kind}[t]) -> [b]: sum[t](x*k)\n\nobjective main(): f(k={items})"
+    assert total(text, x=X) == pytest.approx(float((X * torch.tensor(other)).sum(1).mean()))
+
+
+# ------------------------------------------------------------------------------------------ list axes
+SCALED = "fn scaled(x: real[t], n: int) -> [t]: x*n\n\n"
+
+
+def test_lists_along_one_axis_are_zipped() -> None:
+    text = SCALED + (
+        "loss multi(x: real[b, t], n: int[r] = [1, 2, 3], w: real[r] = [0.5, 0.25, 1]) -> [b]:\n"
+        "    mean[r](w*mean[t](scaled(x, n[r])))\n\n"
+    )
+    wanted = (0.5 * 1 + 0.25 * 2 + 1 * 3) / 3 * X.mean()
+    assert total(f"{text}objective main(): multi", x=X) == pytest.approx(float(wanted))
+    assert total(f"{text}objective main(): multi(n=[4, 5], w=2)", x=X) == pytest.approx(float(9 * X.mean()))
+    given = total(f"{text}objective main(): multi(w=weights)", x=X, weights=torch.tensor([0.5, 0.25, 1.0]))
+    assert given == pytest.approx(float(wanted))
+    with pytest.raises(LosslangError, match="(?s)LL0302.*two lists over 'r' have 2 and 3 elements"):
+        losslang.check(f"{text}objective main(): multi(n=[1, 2])")
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ("sum[r](y)", lambda y: y.sum(0)),
+        ("mean[r](y)", lambda y: y.mean(0)),
+        ("prod[r](y)", lambda y: y.prod(0)),
+        ("max[r](y)", lambda y: y.amax(0)),
+        ("min[r](y)", lambda y: y.amin(0)),
+        ("1*any[r](y > 1)", lambda y: (y > 1).any(0).double()),
+        ("1*all[r](y > 1)", lambda y: (y > 1).all(0).double()),
+        ("count[r](y > 1)", lambda y: (y > 1).sum(0).double()),
+        ("logsumexp[r](y)", lambda y: y.logsumexp(0)),
+        ("std[r](y)", lambda y: y.std(0, unbiased=False)),
+        ("norm[r](y)", None),
+        ("sum[r](softmax[r](y)*y)", lambda y: (y.softmax(0) * y).sum(0)),
+        ("sum[r if r > 0](y)", lambda y: y[1:].sum(0)),
+        ("mean[r if y > 1](y)", lambda y: (y * (y > 1)).sum(0) / (y > 1).sum(0).clamp(min=1)),
+        ("max[r if y < 1](max(y, -5))", lambda y: torch.where(y < 1, y, -torch.inf).amax(0)),
+        ("y[0] - y[r=1] + y[size(r) - 1]", lambda y: y[0] - y[1] + y[2]),
+        ("sum[r](y if r < size(r) - 1 else 0*y)", lambda y: y[:2].sum(0)),
+        ("sum[r](r*y)", lambda y: y[1] + 2 * y[2]),
+        ("sum[r](1)*y[0]", lambda y: 3 * y[0]),
+        ("sum[r, q](y[r]*y[q])", lambda y: y.sum(0) ** 2),
+    ],
+)
+def test_reductions_and_indices_over_a_list_axis(body: str, wanted: Any) -> None:
+    text = SCALED + (
+        f"loss f(x: real[b, t], n: int[r] = [1, 3, 2]) -> [b]:\n    y[r] = mean[t](scaled(x, n))\n    {body}\n\n"
+        "objective main(): f"
+    )
+    x = X.abs() + 0.25
+    y = torch.stack([n * x.mean(1) for n in (1, 3, 2)]).double()
+    if wanted is None:
+        wanted = lambda y: y.norm(dim=0)  # noqa: E731
+    found = float(losslang.compile(text, backend="eager")(x=x.double()).total)
+    assert found == pytest.approx(float(wanted(y).mean()))
+
+
+MATCHING = "loss matching(fake, real: real[l][b, ...]): mean[l](mean[b, ...](abs(fake[l] - real[l])))\n\n"
+LAYERS = [torch.randn(2, 3), torch.randn(2, 4, 5), torch.randn(6)]
+OTHERS = [torch.randn(2, 3), torch.randn(2, 4, 5), torch.randn(6)]
+
+
+def test_an_input_may_be_a_list_whose_elements_differ_in_shape() -> None:
+    text = f"{MATCHING}objective main(): matching(l=3)"
+    wanted = sum((a - b).abs().mean() for a, b in zip(LAYERS, OTHERS, strict=True)) / 3
+    assert total(text, fake=LAYERS, real=OTHERS) == pytest.approx(float(wanted))
+    assert total(text, fake=tuple(LAYERS), real=OTHERS) == pytest.approx(float(wanted))
+    objective = losslang.compile(text, backend="eager")
+    assert objective.signature.names == ("fake", "real")
+    leaves = [layer.clone().requires_grad_() for layer in LAYERS]
+    objective({"fake": leaves, "real": OTHERS}).backward()
+    for leaf, other in zip(leaves, OTHERS, strict=True):
+        torch.testing.assert_close(leaf.grad, torch.sign(leaf.detach() - other) / leaf.numel() / 3)
+
+
+def test_lists_of_lists() -> None:
+    text = (
+        "loss matching(fake, real: real[d][l][b, ...], weight: real = 2):\n"
+        "    weight*sum[d](sum[l](mean[b, ...](abs(fake[d, l] - real[d, l]))))\n\n"
+        "objective main(fake, real: real[d=2][l=3][b, ...]): matching"
+    )
+    fake, real = [LAYERS, OTHERS], [OTHERS, [2 * x for x in LAYERS]]
+    pairs = [(a, b) for one, two in zip(fake, real, strict=True) for a, b in zip(one, two, strict=True)]
+    assert total(text, fake=fake, real=real) == pytest.approx(float(2 * sum((a - b).abs().mean() for a, b in pairs)))
+
+
+def test_elements_share_the_axes_that_are_named_outside_of_the_list() -> None:
+    text = "loss weighed(x: real[l][b, c], w: real[b]) -> [b]: sum[l](w*mean[c](x))\n\nobjective main(): weighed(l=2)"
+    x, w = [torch.randn(3, 2), torch.randn(3, 5)], torch.rand(3)
+    wanted = (w * (x[0].mean(1) + x[1].mean(1))).mean()
+    assert total(text, x=x, w=w) == pytest.approx(float(wanted))
+    with pytest.raises(LosslangError, match=r"(?s)LL0503.*axis 'b' of 'x\[0\]' and 'x\[1\]' differ"):
+        losslang.compile(text, backend="eager")(x=[torch.randn(3, 2), torch.randn(4, 2)], w=w)
+
+
+def test_an_element_of_a_list_is_a_tensor_like_any_other() -> None:
+    text = (
+        "objective main(xs: real[l=2][b, t], y: real[b, t]):\n    top = mean[l](mean[b, t](xs^2))\n"
+        "    top + l1(xs[0], y) + mse(xs[1], xs[0])\n"
+    )
+    wanted = ((X**2).mean() + (Y**2).mean()) / 2 + (X - Y).abs().mean() + ((Y - X) ** 2).mean()
+    assert total(text, xs=[X, Y], y=Y) == pytest.approx(float(wanted))
+    written = "loss both(x: real[l][b, c]) -> [b]: sum[l](mean[c](x))\n\nobjective main(): both(x=[a, 2*a])"
+    assert total(written, a=X) == pytest.approx(float(3 * X.mean()))
+
+
+def test_a_mean_over_a_list_and_the_axes_of_its_elements_counts_every_number() -> None:
+    text = "loss f(x: real[l][b, ...]): mean[l, b, ...](x)\n\nobjective main(): f(l=3)"
+    wanted = torch.cat([layer.flatten() for layer in LAYERS]).mean()
+    assert total(text, x=LAYERS) == pytest.approx(float(wanted), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"fake": LAYERS[0], "real": OTHERS}, "LL0504.*'fake' is no list"),
+        ({"fake": LAYERS[:2], "real": OTHERS}, "LL0503.*the list 'fake' has 2 elements"),
+        ({"fake": [*LAYERS[:2], 3.0], "real": OTHERS}, r"LL0504.*'fake\[2\]' is no tensor"),
+        ({"fake": [*LAYERS[:2], torch.randn(7)], "real": OTHERS}, r"LL0503.*'fake\[2\]' and 'real\[2\]' differ"),
+        ({"real": OTHERS}, "LL0501.*missing: fake"),
+        ({"fake": LAYERS, "real": OTHERS, "rael": OTHERS}, "LL0502.*no term takes 'rael'"),
+    ],
+)
+def test_a_list_that_does_not_fit_is_an_error_in_the_callers_names(given: Any, message: str) -> None:
+    objective = losslang.compile(f"{MATCHING}objective main(): matching(l=3)", backend="eager")
+    with pytest.raises(LosslangError, match=f"(?s){message}"):
+        objective(**given)
+
+
+def test_a_list_under_another_name_in_the_batch_is_bound_as_one() -> None:
+    objective = losslang.compile(
+        f"{MATCHING}objective main(): matching(l=3)", backend="eager", bind={"fake": "features"}
+    )
+    assert float(objective({"features": LAYERS, "real": LAYERS}).total) == 0

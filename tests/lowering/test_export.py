@@ -295,3 +295,22 @@ def test_equal_objectives_have_equal_hashes() -> None:
 def test_no_weights_are_needed_to_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("losslang.runtime.nets._download", lambda *_: pytest.fail("it downloads"))
     assert 'build(NetSpec("vgg16", "public"))' in compiler.artifact("lpips(vgg16)").python()
+
+
+def test_lists_of_tensors_and_of_numbers() -> None:
+    """A list in the batch is a list to the file too; written numbers keep their type."""
+    text = (
+        "loss matching(fake, real: real[l][b, ...], n: int[l] = [1, 2], k: int[q] = 1):\n"
+        "    mean[l](n*mean[b, ...](abs(fake[l] - real[l])))\n\n"
+        "loss chosen(x: real[i, q], k: int[q]) -> [i]: sum[q](x*k)\n\n"
+        "objective main(): matching + chosen(k=[2, 0, 1])"
+    )
+    objective = losslang.compile(text, backend="eager")
+    exported = module_of(compiler.artifact(objective).python()).Objective()
+    lists = {"fake": [torch.randn(3, 2), torch.randn(4)], "real": (torch.randn(3, 2), torch.randn(4))}
+    batch = {**lists, "x": torch.randn(5, 3)}
+    mine, theirs = objective(batch), exported(batch)
+    torch.testing.assert_close(theirs.total, mine.total)
+    assert list(theirs.terms) == list(mine.terms)
+    with pytest.raises(ValueError, match="'fake' is no list of 2"):
+        exported({**batch, "fake": lists["fake"][:1]})
