@@ -67,20 +67,33 @@ def axis_names(definition: ast.Definition) -> list[str]:
 
 
 def open_axes(definition: ast.Definition) -> list[str]:
-    """The axes whose extents a call has to give: of queues, tables, draws and learned tensors."""
+    """The axes whose extents a call has to give: of queues, tables, draws, learned tensors and lists of inputs."""
     given = [p for p in definition.parameters if p.default is None and not _may_lack(p)]
     known = {axis.name for parameter in given for group in _groups(parameter.type) for axis in group}
+    listed = list_axes(definition)
+    known -= {*listed}
     learned = [p for p in definition.parameters if _is_learned(p.default)]
     sized = [axis for parameter in learned for group in _groups(parameter.type) for axis in group]
     kept = [
         b.axes.axes for b in definition.bindings if b.axes is not None and (_is_last(b.value) or _is_learned(b.value))
     ]
     stored = [axis for axes in kept for axis in axes if axis.bound is None]
-    drawn = [p.type for p in definition.parameters if isinstance(p.default, ast.Call)]
+    drawn = [p.type for p in definition.parameters if isinstance(p.default, ast.Call) and not _has_list(p)]
     stored += [axis for declared in drawn for group in _groups(declared) for axis in group if axis.size is None]
-    names = [axis.name for axis in sized if axis.size is None]
+    names = listed + [axis.name for axis in sized if axis.size is None]
     names += [name for name in (*_label_axes(definition), *(axis.name for axis in stored)) if name not in known]
     return [name for name in dict.fromkeys(names) if name is not None and not name.startswith("...")]
+
+
+def list_axes(definition: ast.Definition) -> list[str]:
+    """The axes of lists of inputs whose length no type says."""
+    lists = [_groups(p.type) for p in definition.parameters if p.default is None and _has_list(p)]
+    axes = [axis for groups in lists for group in [*groups][:-1] for axis in group]
+    return list(dict.fromkeys(axis.name for axis in axes if axis.name is not None and axis.size is None))
+
+
+def _has_list(parameter: ast.Parameter) -> bool:
+    return isinstance(parameter.type, ast.TensorType) and len(parameter.type.groups) > 1
 
 
 def _may_lack(parameter: ast.Parameter) -> bool:

@@ -11,7 +11,7 @@ from losslang.sema import wellformed
 from losslang.sema.elaborate import Program, elaborated, of_definition, of_expression, program, value_of
 from losslang.sema.lint import lint, lint_definition
 from losslang.sema.modules import Environment, Item, environment
-from losslang.sema.resolve import open_axes, sort_of
+from losslang.sema.resolve import list_axes, open_axes, sort_of
 from losslang.sema.unit import Unit
 from losslang.syntax import ast, parser
 
@@ -120,12 +120,16 @@ def _needing(names: Iterable[str], items: Iterable[Item]) -> set[str]:
 SOME = 4096
 """An extent of a queue or table that is enough for what a definition picks from it."""
 
+FEW = 2
+"""A length of a list."""
+
 
 def _call(item: Item) -> ast.Expression:
     """A definition used with tensors alone; where the extent of a queue or table is the call's to give, some extent."""
     name = ast.Name(item.name, span=item.span)
-    sizes = open_axes(item) if isinstance(item, ast.Definition) else []
-    given = tuple(ast.Argument(ast.Number(SOME, span=item.span), axis, span=item.span) for axis in sizes)
+    sizes = dict.fromkeys(open_axes(item), SOME) if isinstance(item, ast.Definition) else {}
+    sizes |= dict.fromkeys(list_axes(item), FEW) if isinstance(item, ast.Definition) else {}
+    given = tuple(ast.Argument(ast.Number(n, span=item.span), axis, span=item.span) for axis, n in sizes.items())
     return ast.Call(name, given, span=item.span) if given else name
 
 

@@ -156,3 +156,9 @@ def test_as_many_messages_as_mistakes_in_an_expression(terms: list[str]) -> None
 def test_as_many_messages_as_mistakes_in_a_file(terms: list[str]) -> None:
     text = "".join(f"objective o{place}(): {term}\n\n" for place, term in enumerate(terms))
     assert [(line - 1) // 2 for line in lines(text)] == offenders(terms)
+
+
+def test_a_definition_over_lists_alone_is_read_with_lists_of_some_length() -> None:
+    text = "loss fm(fake, real: real[l][b, ...]) -> [b]:\n    sum[l](mean[...](abs(fake - real)))\n"
+    assert found(text) == []
+    assert [problem.code for problem in found(text.replace("mean[...]", "mean[q]"))] == ["LL0204"]
