@@ -275,6 +275,8 @@ def unused_inputs(case: Case) -> Iterator[Diagnostic]:
     names = {node.name for node in case.objective.inputs if node in used}
     mentioned = _mentioned([case.text.expression, *(binding.value for binding in case.text.bindings)])
     mentioned |= {node.name for node in used if isinstance(node, ir.Input)}
+    elements = {held.name: [name for name, _ in ir.leaves(held.items)] for held in case.objective.lists}
+    mentioned |= {name for name, own in elements.items() if names & set(own)}
     for parameter in case.text.parameters:
         if parameter.name not in names | mentioned:
             yield _unused("parameter", parameter.name, parameter.span, "remove it, or name it where it belongs")
