@@ -18,6 +18,9 @@ names: a binding is one line, and it does not count.""",
     "LL0104": """\
 A bracket is not closed, is closed by one of another shape, or was never opened. The message points at
 both ends where it knows them.""",
+    "LL0105": """\
+The bytes of a file are not UTF-8: it was saved in another encoding, or is no text at all (an archive, a checkpoint).
+Save it as UTF-8; a byte-order mark and any kind of line ends are read.""",
     # names
     "LL0201": """\
 No loss or function has this name: not in the text itself, and not in the library. `losslang list` prints

@@ -80,7 +80,7 @@ def _bare(text: Text) -> Unit:
         case Source():
             return Unit(text)
         case Path():
-            source = Source(str(text), text.read_text(encoding="utf-8-sig"))
+            source = Source(str(text), _text_of(text))
             return reading.from_file(source, text) if reading.is_config(text) else Unit(source, Search(text))
         case str():
             return Unit(Source("<objective>", text))
@@ -90,6 +90,19 @@ def _bare(text: Text) -> Unit:
             return reading.from_mapping(text)
         case _:
             raise TypeError(f"an objective is a text, the Path of a file or a config, not {type(text).__name__}")
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise error(
+            "LL0105",
+            f"{file} is no text in UTF-8: byte {problem.start} belongs to no character",
+            expected="a text in UTF-8",
+            found=f"the byte 0x{problem.object[problem.start]:02x}",
+            hint="save it as UTF-8; weights and checkpoints are named inside a text",
+        ) from None
 
 
 def loaded(source: Source, file: Path) -> Unit:

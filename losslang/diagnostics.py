@@ -18,6 +18,7 @@ CODES: dict[str, str] = {
     "LL0102": "the text is empty",
     "LL0103": "the text nests too deeply",
     "LL0104": "unbalanced brackets",
+    "LL0105": "the file holds no text",
     # names
     "LL0201": "unknown loss or function",
     "LL0202": "unknown parameter",
@@ -146,6 +147,11 @@ class Diagnostic:
     """Edits that certainly mend it, for machines to apply; what is only likely stands in the hint."""
     severity: Severity = "error"
 
+    def __post_init__(self) -> None:
+        """A name of a million letters is quoted in part."""
+        for word in ("message", "expected", "found", "hint"):
+            object.__setattr__(self, word, _brief(getattr(self, word)))
+
     def as_dict(self) -> dict[str, Any]:
         """For ``--format json`` and editors; lines and columns from 1."""
         fields = {
@@ -162,6 +168,14 @@ class Diagnostic:
             "fix": [{**place(edit.span), "text": edit.text} for edit in self.fix],
         }
         return {key: value for key, value in fields.items() if value is not None and value != []}
+
+
+AT_MOST = 1000
+"""Characters of one part of a message."""
+
+
+def _brief(text: str | None) -> str | None:
+    return text if text is None or len(text) <= AT_MOST else f"{text[: AT_MOST // 2]}...{text[-AT_MOST // 2 :]}"
 
 
 def place(span: Span) -> dict[str, Any]:

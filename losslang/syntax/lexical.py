@@ -215,7 +215,8 @@ def _unclosed(source: Source, opener: Lexeme) -> Diagnostic:
 
 
 def _odd_name(source: Source, lexeme: Lexeme) -> Diagnostic:
-    at = next(i for i, char in enumerate(lexeme.text) if not ("a" + char).isidentifier())
+    within = (i for i, char in enumerate(lexeme.text) if not ("a" + char).isidentifier())
+    at = next(within, 0)  # what may only continue a name, such as an accent, begins this one
     return _slip(source, Lexeme("other", lexeme.text[at], lexeme.start + at))
 
 
