@@ -243,8 +243,8 @@ libraries disagree about the order of alpha and gamma, say; a swap would run and
 The rows of a target for a softmax should be distributions: not negative, and of sum 1. Several ones in a row
 are independent classes, which is bce's matter.""",
     "LL0811": """\
-The prediction is stopped and the target is not, so the gradient flows into what should be given. Mostly two
-arguments are swapped, as in a distillation that teaches the teacher.""",
+The prediction is stopped (or rounded, or an argmax) and the target is not, so the gradient flows into what
+should be given. Mostly two arguments are swapped, as in a distillation that teaches the teacher.""",
     "LL0812": """\
 Two terms are the same computation on the same tensors, so together they are one with the sum of their weights.
 Mostly other tensors were meant: a loss without arguments takes its inputs by the names of its parameters.""",

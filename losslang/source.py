@@ -41,6 +41,10 @@ class Source:
         return self.text[start:] if end < 0 else self.text[start:end]
 
 
+SHOWN = 40
+"""The longest text that a message quotes."""
+
+
 @dataclass(frozen=True)
 class Span:
     """A stretch ``[start, end)`` of a source."""
@@ -53,6 +57,11 @@ class Span:
     def text(self) -> str:
         """The characters it covers."""
         return self.source.text[self.start : self.end]
+
+    @property
+    def quoted(self) -> str:
+        """The characters in quotes; "this" where nobody would read them."""
+        return f"'{self.text}'" if 0 < self.end - self.start <= SHOWN and "\n" not in self.text else "this"
 
     @property
     def place(self) -> Span:

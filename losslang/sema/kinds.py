@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from losslang.diagnostics import did_you_mean, error, renamed
+from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.sema.values import Tensor, describe
 from losslang.source import Span
@@ -138,9 +139,10 @@ def convert(value: Tensor, wanted: Kind, axes: Mapping[str, Axes], declared: ast
     finer = refines(wanted.name, have.name) and wanted.name != "unit"
     if unknown and wanted.name != "unit" or number or finer or (have.name == "real" and wanted.name == "unit"):
         return replace(value, kind=wanted)
+    article = "an" if wanted.name[0] in "aeiou" else "a"
     raise error(
         "LL0301",
-        f"this is {describe(value)}, but {'an' if wanted.name[0] in 'aeiou' else 'a'} {wanted.name} is wanted",
+        f"{_shown(value, span)} is {describe(value)}, but {article} {wanted.name} is wanted",
         span,
         expected=f"{wanted.name}[{', '.join(_axis_text(a) for a in declared.groups[-1])}]"
         if declared.groups
@@ -150,6 +152,11 @@ def convert(value: Tensor, wanted: Kind, axes: Mapping[str, Axes], declared: ast
         or CONVERSIONS.get(("real", wanted.name))
         or f"nothing turns {have.name} into {wanted.name} by itself; give another tensor",
     )
+
+
+def _shown(value: Tensor, span: Span) -> str:
+    """A value in the user's words; an input that the call takes without naming it stands nowhere."""
+    return f"'{value.node.name}'" if isinstance(value.node, ir.Input) else span.quoted
 
 
 def _axis_text(axis: ast.Axis) -> str:

@@ -245,10 +245,11 @@ def negative_under_balancer(case: Case) -> Iterator[Diagnostic]:
 
 
 def maximised(case: Case) -> Iterator[Diagnostic]:
-    """LL0817."""
+    """LL0817; under a balancer it is LL0815."""
+    balanced = {name for balancer in case.objective.balancers for name in balancer.terms}
     for term in case.objective.terms:
         part = case.parts.get(term.name)
-        if part is None or not isinstance(term.weight, ir.Const) or term.weight.value >= 0:
+        if part is None or term.name in balanced or not isinstance(term.weight, ir.Const) or term.weight.value >= 0:
             continue
         definition = case.frame.definition(part.body.callee if isinstance(part.body, ast.Call) else part.body)
         if definition is None or definition.keyword != "loss" or not _endless(definition):
@@ -273,15 +274,18 @@ def unused_inputs(case: Case) -> Iterator[Diagnostic]:
     """LL0803, of the objective's header."""
     used = set(ir.topological(case.objective.roots()))
     names = {node.name for node in case.objective.inputs if node in used}
-    mentioned = _mentioned([case.text.expression, *(binding.value for binding in case.text.bindings)])
-    mentioned |= {node.name for node in used if isinstance(node, ir.Input)}
+    written = _mentioned([case.text.expression, *(binding.value for binding in case.text.bindings)])
+    mentioned = written | {node.name for node in used if isinstance(node, ir.Input)}
     elements = {held.name: [name for name, _ in ir.leaves(held.items)] for held in case.objective.lists}
     mentioned |= {name for name, own in elements.items() if names & set(own)}
     for parameter in case.text.parameters:
         if parameter.name not in names | mentioned:
             yield _unused("parameter", parameter.name, parameter.span, "remove it, or name it where it belongs")
     for binding in case.text.bindings:
-        if binding.name not in mentioned:
+        if binding.name in names - written:
+            hint = f"a loss takes what it is not given from the caller: give it, {binding.name}={binding.name}"
+            yield _unused("binding", binding.name, binding.span, hint)
+        elif binding.name not in written:
             yield _unused("binding", binding.name, binding.span, "add it to the last line, or remove it")
 
 
@@ -487,7 +491,7 @@ TARGETS = frozenset({"target", "targets", "teacher", "y", "reference"})
 
 def only_the_target(case: Case) -> Iterator[Diagnostic]:
     """LL0811; where another call of the same loss stops the target, both sides are to meet, as in vq."""
-    sides = [(given, *_sides(given)) for given in case.calls]
+    sides = [(given, *_sides(given, case.frame)) for given in case.calls]
     mutual = {given.definition.name for given, _, stopped in sides if stopped.keys() & TARGETS}
     for given, learned, stopped in sides:
         if not stopped or not learned or not learned.keys() <= TARGETS or given.definition.name in mutual:
@@ -497,28 +501,48 @@ def only_the_target(case: Case) -> Iterator[Diagnostic]:
             f"the gradient of {given.definition.name} reaches only its {_texts(learned)}",
             given.call.span,
             expected="a target that is given, and a prediction that is learned",
-            found=f"stop(...) around the {_texts(stopped)}",
-            hint="swap the two arguments, or stop the target",
+            found=f"no gradient through the {_texts(stopped)}",
+            hint="swap the two arguments, or stop the target"
+            if any("stop" in value.span.text for value in stopped.values() if value is not None)
+            else "comparisons, argmax and rounding have no gradient: give the prediction itself",
         )
 
 
 Arguments: TypeAlias = dict[str, ast.Expression | None]
 
 
-def _sides(given: Given) -> tuple[Arguments, Arguments]:
+def _sides(given: Given, frame: Frame) -> tuple[Arguments, Arguments]:
     """The tensors of a call that a gradient reaches, and those that are stopped."""
     wanted = [p for p in given.definition.parameters if sort_of(p) == "tensor" and p.default is None]
     real: Arguments = {p.name: given.values.get(p.name) for p in wanted if not _is_label(p)}
-    stopped: Arguments = {name: value for name, value in real.items() if value is not None and _is_stopped(value)}
+    stopped: Arguments = {
+        name: value for name, value in real.items() if value is not None and _is_stopped(value, frame)
+    }
     return {name: value for name, value in real.items() if name not in stopped}, stopped
 
 
 def _texts(arguments: Arguments) -> str:
-    return ", ".join(name if value is None else f"{name} {value.span.text}" for name, value in arguments.items())
+    """Arguments as a phrase: ``target teacher``."""
+    texts = {name: name if value is None else value.span.text for name, value in arguments.items()}
+    return ", ".join(name if name == text else f"{name} {text}" for name, text in texts.items())
 
 
-def _is_stopped(value: ast.Expression) -> bool:
-    return any(isinstance(node, ast.Call) and node.callee == ast.Name("stop") for node in ast.walk(value))
+STEPS = frozenset({"stop", "round", "floor", "ceil", "sign", "argmax", "argmin", "rank"})
+"""What lets no gradient through."""
+
+
+def _is_stopped(value: ast.Expression, frame: Frame) -> bool:
+    """Whether every tensor in a value stands inside of something that lets no gradient through."""
+    stops = [node for node in ast.walk(value) if isinstance(node, ast.Call) and _callee_name(node) in STEPS]
+    inside = {id(name) for stop in stops for name in ast.walk(stop)}
+    names = [node for node in ast.walk(value) if isinstance(node, ast.Name)]
+    learned = [node for node in names if frame.is_input(node.name) or node.name in frame.models]
+    return bool(stops) and all(id(node) in inside for node in learned)
+
+
+def _callee_name(call: ast.Call) -> str:
+    callee = call.callee.base if isinstance(call.callee, ast.Index) else call.callee
+    return callee.name if isinstance(callee, ast.Name) else ""
 
 
 def weighed_logits(case: Case) -> Iterator[Diagnostic]:

@@ -159,6 +159,8 @@ def test_examples_are_not_warned_of(path: Path) -> None:
         "l1 - ssim",
         "kl(student, stop(softmax[c](teacher)))",
         "mse(stop(code), z) + 0.25*mse(code, stop(z))",
+        "objective o(f: real[b, d] -> logit[b, c], x: real[b, d], y: prob[b, c]): kl(f(stop(x)), y)",
+        "l1(pred*stop(w), target)",
         "infonce(tau=0.07)",
         "infonce(tau=auto)",
         "ramp(0, 1, begin=10, end=20)*l1 + mse",
