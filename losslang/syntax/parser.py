@@ -6,11 +6,13 @@ without parsing, and `parse_definition` parses one of them: of a large library o
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache, partial
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import lark.lexer
@@ -159,9 +161,22 @@ def _lark() -> Lark:
     found = lark.lexer.has_interegular
     lark.lexer.has_interegular = False
     try:
-        return Lark(grammar, parser="lalr", start=STARTS, maybe_placeholders=True, postlex=LAYOUT)
+        return Lark(
+            grammar, parser="lalr", start=STARTS, maybe_placeholders=True, postlex=LAYOUT, cache=_tables(grammar)
+        )
     finally:
         lark.lexer.has_interegular = found
+
+
+def _tables(grammar: str) -> str | bool:
+    """Where lark keeps the parser's tables: making them is half of what a first check costs. False without a place."""
+    root = os.environ.get("LOSSLANG_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "losslang")
+    place = os.path.expanduser(root)
+    try:
+        os.makedirs(place, exist_ok=True)
+    except OSError:
+        return False
+    return os.path.join(place, f"grammar-{sha256(grammar.encode()).hexdigest()[:16]}.lark")
 
 
 def _parse(source: Source, part: Part) -> Any:

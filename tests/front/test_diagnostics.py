@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast as python
 import cProfile
+import os
 import re
 import string
 import subprocess
@@ -345,4 +346,18 @@ print(*opened, sep="\\n")
         line for line in done.stdout.splitlines() if not line.endswith((".py", ".pyc")) and "__pycache__" not in line
     ]
     assert outside
-    assert all("/stdlib" in line or line.endswith("losslang.lark") for line in outside), outside
+    own = re.compile(r"/stdlib|/losslang\.lark$|/grammar-[0-9a-f]+\.lark$")  # the last holds the parser's tables
+    assert all(own.search(line) for line in outside), outside
+
+
+@pytest.mark.parametrize("place", ["new", "broken", "/dev/null/nowhere"])
+def test_the_tables_of_the_parser_are_kept(place: str, tmp_path: Path) -> None:
+    """In a folder of the user's; where it cannot be written, or holds something else, checking works all the same."""
+    folder = Path(place) if place.startswith("/") else tmp_path / place
+    run = [sys.executable, "-c", "import losslang; losslang.check('l1')"]
+    for _ in range(2):
+        done = subprocess.run(run, env={**os.environ, "LOSSLANG_CACHE": str(folder)}, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        for file in folder.glob("*") if place == "broken" else ():
+            file.write_bytes(b"not what lark wrote")
+    assert place.startswith("/") or [file.suffix for file in folder.iterdir()] == [".lark"]
