@@ -113,18 +113,23 @@ class Case:
         return owner
 
     @cached_property
+    def carried(self) -> dict[Node, tuple[Node, ...]]:
+        """Every node, operands first, and those of its operands that its gradient reaches."""
+        return {node: carriers(node) for node in ir.topological(self.objective.roots())}
+
+    @cached_property
     def live(self) -> set[Node]:
         """The nodes that have a gradient by some input or learned value."""
         found: set[Node] = set()
-        for node in ir.topological(self.objective.roots()):
-            if _is_learned(node) or any(arg in found for arg in carriers(node)):
+        for node, operands in self.carried.items():
+            if _is_learned(node) or any(arg in found for arg in operands):
                 found.add(node)
         return found
 
     @cached_property
     def trained(self) -> set[Node]:
         """The nodes that a gradient of the objective reaches."""
-        return set(ir.topological(self.objective.roots(), carriers))
+        return set(ir.topological(self.objective.roots(), self.carried.__getitem__))
 
 
 def _is_learned(node: Node) -> bool:
