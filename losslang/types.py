@@ -39,6 +39,10 @@ class Axis:
             key = ((2 if self.made else 0, self.made, self.name),)
         object.__setattr__(self, "key", key)
 
+    def __hash__(self) -> int:
+        """Axes of one name are few, and a string knows its hash: axes are looked up more than anything else."""
+        return hash(self.name)
+
     @property
     def root(self) -> Axis:
         """The axis whose extent this one has."""
