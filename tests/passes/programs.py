@@ -27,7 +27,12 @@ from losslang.types import BOOL, REAL, Axis, Kind
 Array = NDArray[Any]
 
 NETWORKS = ("lpips", "content", "style")
-SPELLED = {"w_mse": ("eps=0.5",), "mochi": ("hard=3",), "stft_loss": ("n=8", "hop=2", "win=8")}
+SPELLED = {
+    "w_mse": ("eps=0.5",),
+    "mochi": ("hard=3",),
+    "stft_loss": ("n=8", "hop=2", "win=8"),
+    "sinkhorn": ("steps=3",),
+}
 """What losses need besides their defaults: here are fewer samples than dimensions, short queues, short sounds."""
 
 

@@ -282,3 +282,29 @@ def test_infonce_of_one_negative_is_a_softplus() -> None:
     given = batch(5)
     text = "infonce(tau=0.6931471805599453, negatives=negatives, similarity=dot)"
     assert_same(text, transcription, {"z1": given["z1"], "z2": given["z2"], "negatives": given["z"][:1]})
+
+
+def test_entropic_transport_at_its_end() -> None:
+    """The divergence of a converged loop, differentiated through; with many steps the plan's own gradient is that."""
+    random = torch.Generator().manual_seed(4)
+    given = {n: torch.randn(k, 2, generator=random, dtype=torch.float64) for n, k in (("x", 5), ("y", 7))}
+
+    def cost(x: Tensor, y: Tensor, eps: float = 1.0) -> Tensor:
+        between = (x[:, None] - y[None]).square().sum(-1) / 2
+        f, g = torch.zeros(len(x), dtype=x.dtype), torch.zeros(len(y), dtype=x.dtype)
+        for _ in range(150):
+            g = -eps * (((f[:, None] - between) / eps).logsumexp(0) - log(len(x)))
+            f = -eps * (((g[None] - between) / eps).logsumexp(1) - log(len(y)))
+        return f.mean() + g.mean()
+
+    def divergence(b: Batch) -> Tensor:
+        return cost(b["x"], b["y"]) - cost(b["x"], b["x"]) / 2 - cost(b["y"], b["y"]) / 2
+
+    found = {k: v.clone().requires_grad_() for k, v in given.items()}
+    wanted = {k: v.clone().requires_grad_() for k, v in given.items()}
+    total = losslang.compile("sinkhorn(eps=1, steps=150)", backend="eager")(found).total
+    torch.testing.assert_close(total, divergence(wanted), rtol=1e-7, atol=1e-10)
+    total.backward()
+    divergence(wanted).backward()
+    for name in given:
+        torch.testing.assert_close(found[name].grad, wanted[name].grad, rtol=1e-6, atol=1e-9)
