@@ -15,20 +15,15 @@ from losslang.ir import ops
 from losslang.ir.grad import jacobian
 from losslang.ir.minimum import minimum
 from losslang.ir.nodes import Node
-from losslang.ir.rewrite import rebuild
+from losslang.sema import ascent
 from losslang.sema.brackets import conjunction, split_domain
 from losslang.sema.elementwise import lift, tensor
+from losslang.sema.folds import number_of_steps, unrolled, variable
 from losslang.sema.scope import Scope
-from losslang.sema.values import Condition, Listed, Static, Tensor, Value, axes_text, describe, merge_orders
+from losslang.sema.values import Condition, Listed, Tensor, Value, axes_text, describe, merge_orders
 from losslang.source import Span
 from losslang.syntax import ast
-from losslang.types import INT, REAL, Axes, Kind, ordered
-
-MAX_STEPS = 10_000
-"""Steps of a fold: each of them is written out."""
-
-MAX_NODES = 200_000
-"""Operations that one fold is written out to."""
+from losslang.types import INT, REAL, Kind
 
 Binder = Callable[[ast.Index, ast.Call, Scope], Value]
 
@@ -191,26 +186,7 @@ def _steps(count: ast.Expression, scope: Scope) -> tuple[int, str | None]:
                 hint="a fold is written out: give the axis its size where it is declared, or a number of steps",
             )
         return size, count.name
-    value = scope.session.evaluate(count, scope)
-    if not isinstance(value, Static) or isinstance(value.value, bool) or not isinstance(value.value, int):
-        raise error(
-            "LL0307",
-            "a number of steps is known when the objective is compiled",
-            count.span,
-            expected="a whole number, or an axis of known extent",
-            found=describe(value),
-            hint="steps are written out: give a number, such as 10",
-        )
-    if not 0 <= value.value <= MAX_STEPS:
-        raise error(
-            "LL0305",
-            f"{value.value} steps cannot be written out",
-            count.span,
-            expected=f"0 to {MAX_STEPS} steps",
-            found=str(value.value),
-            hint="fewer steps, from a better start",
-        )
-    return value.value, None
+    return number_of_steps(count, scope), None
 
 
 def fold(first: Value, evaluate: Callable[[Value, Node | None], Value], steps: int, indexed: bool, span: Span) -> Value:
@@ -249,11 +225,6 @@ def fold(first: Value, evaluate: Callable[[Value, Node | None], Value], steps: i
     )
 
 
-def variable(order: Axes, dtype: str = "real") -> Node:
-    """A new leaf that stands for a value with these axes; none is left when an elaboration ends."""
-    return ir.Variable((), ordered(set(order)), "int" if dtype == "int" else "real", -1)
-
-
 def _items(value: Value) -> Sequence[Value]:
     return value.items if isinstance(value, Listed) else (value,)
 
@@ -268,32 +239,6 @@ def _joined(before: Tensor, after: Tensor) -> Tensor:
     return Tensor(before.node, merge_orders([before.order, after.order]), tuple(domain), REAL)
 
 
-def unrolled(
-    start: Sequence[Node], leaves: Sequence[Node], body: Sequence[Node], steps: int, place: Node | None, span: Span
-) -> list[Node]:
-    """The body's nodes with the leaves replaced by what they hold, step after step."""
-    changing = ir.depending(body, {*leaves, *(() if place is None else (place,))})
-    if len(changing) * steps > MAX_NODES:
-        raise error(
-            "LL0406",
-            f"{steps} steps of {len(changing)} operations are too much to write out",
-            span,
-            expected=f"{MAX_NODES} operations or fewer",
-            found=f"{len(changing) * steps}",
-            hint="fewer steps, or what does not change from step to step in a binding of its own",
-        )
-    held = [ops.apply("real", node) if node.dtype != "real" else node for node in start]
-    for step in range(steps):
-        now: dict[Node, Node] = dict(zip(leaves, held, strict=True))
-        if place is not None:
-            now[place] = ops.const(step)
-        for node in changing:
-            now[node] = rebuild(node, tuple(now.get(arg, arg) for arg in node.args))
-        held = [now.get(node, node) for node in body]
-        held = [ops.apply("real", node) if node.dtype != "real" else node for node in held]
-    return held
-
-
 # ------------------------------------------------------------------------------------------ argmin
 EXTREMA = ("argmin", "argmax")
 
@@ -302,7 +247,7 @@ SETS = {"simplex": "simplex(k)", "positive": "positive(k)"}
 
 
 def _extremum(name: str) -> Binder:
-    """``argmin[a in simplex(k)](f)``: where f is least, as a constant."""
+    """``argmin[a in simplex(k)](f)``, ``argmax[z in ball(linf, eps, at=x)](f, ...)``: a place, as a constant."""
 
     def bind(callee: ast.Index, node: ast.Call, scope: Scope) -> Value:
         match callee.items:
@@ -310,15 +255,17 @@ def _extremum(name: str) -> Binder:
                 pass
             case _:
                 raise _wrong(name, callee.span)
+        if kind == "ball":
+            return ascent.extremum(name, bound, set_, node, scope)
         if kind in SETS:
             return _least(name, bound, kind, set_, node, scope)
         raise error(
             "LL0201",
             f"there is no set '{kind}'",
             set_.span,
-            expected=" or ".join(SETS.values()),
+            expected=", ".join(SETS.values()) + f" or {ascent.BALL}",
             found=set_.span.text,
-            hint=did_you_mean(kind, SETS) or f"{name}[a in simplex(k)](f) has weights that add up to 1",
+            hint=did_you_mean(kind, [*SETS, "ball"]) or f"{name}[a in simplex(k)](f) has weights that add up to 1",
         )
 
     return bind
@@ -346,14 +293,7 @@ def _least(name: str, bound: str, kind: str, set_: ast.Call, node: ast.Call, sco
     inner = replace(scope, values={**scope.values, bound: Tensor(vector, axes)})
     value = tensor(scope.session.evaluate(body, inner), body.span)
     if value.order or value.domain:
-        raise error(
-            "LL0302",
-            f"{name} is of one number",
-            body.span,
-            expected="a number",
-            found=describe(value),
-            hint=f"reduce it: sum[{scope.name_of(value.order[0])}](...)" if value.order else None,
-        )
+        raise ascent.not_one_number(name, value, body.span, scope)
     function = ops.apply("real", value.node)
     found = minimum(kind, vector, ops.apply("neg", function) if name == "argmax" else function)
     return Tensor(found, axes, kind=Kind("prob") if kind == "simplex" else REAL)

@@ -22,7 +22,7 @@ from losslang.sema.limits import MAX_EXPANSIONS, too_large
 from losslang.sema.losses import applied
 from losslang.sema.model_types import ModelWanted, applied_type, instantiated, joined, resolved
 from losslang.sema.naming import Names
-from losslang.sema.parameters import shared_axes
+from losslang.sema.parameters import is_partial, shared_axes
 from losslang.sema.resolve import Bound, bind, sort_of
 from losslang.sema.terms import Frame, model_name
 from losslang.sema.unify import (
@@ -311,7 +311,11 @@ class Inputs:
             return
         name = parameter.name if argument is None else model_name(argument)
         if name is None or not (name in self.models or self.frame.is_input(name)):
-            if argument is not None:
+            function = self.frame.definition(argument.callee) if isinstance(argument, ast.Call) else None
+            if function is not None and isinstance(argument, ast.Call) and is_partial(function, argument):
+                for given in argument.arguments:
+                    self.collect(given.value, None)
+            elif argument is not None:
                 self.collect(argument, None)
             return
         if argument is not None and name in FUNCTIONS and name not in self.models:

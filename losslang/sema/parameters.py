@@ -45,6 +45,11 @@ def argument(parameter: ast.Parameter, expression: ast.Expression, scope: Scope)
             if isinstance(function, Function) and all(argument.name for argument in expression.arguments):
                 return partial(function, expression, open_)
             return scope.session.evaluate(expression, open_)
+        case ast.FunctionType(), ast.Call(callee=ast.Name(name=name)) if name not in scope.values:
+            function = scope.environment.find(name)
+            if isinstance(function, ast.Definition) and is_partial(function, expression):
+                return partial(Function(function, scope.environment.home(function)), expression, scope)
+            return scope.session.evaluate(expression, scope)
         case ast.TensorType(kind="loss" | "fn"), _:
             return scope.session.evaluate(expression, replace(scope, implicit=None))
         case _, ast.Name(name=name) if scope.implicit is not None and name not in scope.values:
@@ -55,6 +60,13 @@ def argument(parameter: ast.Parameter, expression: ast.Expression, scope: Scope)
             return scope.session.evaluate(expression, scope)
         case _:
             return scope.session.evaluate(expression, scope)
+
+
+def is_partial(function: ast.Definition, node: ast.Call) -> bool:
+    """Whether a call stands for a model, ``net(w=w)``: a fn that is given everything by name but one tensor."""
+    given = {argument.name for argument in node.arguments}
+    wanted = [p.name for p in function.parameters if needs_input(p) and p.name not in given]
+    return function.keyword == "fn" and None not in given and len(wanted) == 1
 
 
 def partial(function: Function, node: ast.Call, scope: Scope) -> Function:

@@ -125,6 +125,8 @@ class Frame:
                 return "number"
             case ast.Call(callee=ast.Name(name="auto")):
                 return "number"
+            case ast.Call(callee=callee) if model_name(callee) in self.models:
+                return "tensor"
             case ast.Name() | ast.Call() if self.definition(_callee(expression)) is not None:
                 return "tensor" if self._has_input(expression) else "function"
             case _ if self._has_input(expression):
@@ -133,7 +135,16 @@ class Frame:
                 return "function" if any(map(is_open, parts(expression, self.environment))) else "number"
 
     def _has_input(self, expression: ast.Expression) -> bool:
-        return any(self.is_input(name.name) for name in names(expression, callees=False))
+        """Whether a tensor of the batch has a part in an expression, also through bindings."""
+        waiting, seen = [expression], set[str]()
+        while waiting:
+            for name in names(waiting.pop(), callees=False):
+                if self.is_input(name.name):
+                    return True
+                if name.name in self.bindings and name.name not in seen:
+                    seen.add(name.name)
+                    waiting.append(self.bindings[name.name])
+        return False
 
     def has_loss(self, expression: ast.Expression) -> bool:
         """Whether a loss, fn, alias or named term stands in an expression."""

@@ -370,12 +370,14 @@ def bound_names(call: Call) -> frozenset[str]:
 
 
 def bound_values(call: Call) -> list[Expression]:
-    """What a binder's bracket says of its variables: starts, sets, numbers of steps."""
+    """What a binder's bracket says of its variables: starts, what a set is made of, numbers of steps."""
     values: list[Expression] = []
     for item in call.callee.items if isinstance(call.callee, Index) else ():
         match item:
             case NamedIndex():
                 values.append(item.value)
+            case Member(container=Call(arguments=(_, *others))):  # the first is a word of the set: an axis, a norm
+                values += [argument.value for argument in others]
             case Member():
                 values.append(item.container)
             case Rest():

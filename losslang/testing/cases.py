@@ -24,6 +24,7 @@ from losslang.sema.kinds import kind_of, label_axis, limits, literal
 from losslang.sema.modules import Environment
 from losslang.sema.resolve import sort_of
 from losslang.syntax import ast
+from losslang.testing.models import CLASSES
 from losslang.testing.subject import Array, Case, Option, Subject
 
 
@@ -84,7 +85,7 @@ def draw_case(draw: st.DrawFn, subject: Subject, mentioned: Iterable[str] = (), 
         for p in subject.signature.parameters
         if sort_of(p) == "tensor" and (p.default is None and not _optional(p) or p.name in mentioned)
     ]
-    extents: dict[str, tuple[int, ...]] = {}
+    extents: dict[str, tuple[int, ...]] = dict.fromkeys(subject.scores, (CLASSES,))
     for parameter in tensors:
         for axis in axes_of(parameter):
             if axis.name is not None and axis.name not in extents:

@@ -23,6 +23,7 @@ from losslang.sema.resolve import open_axes, sort_of
 from losslang.sema.terms import names
 from losslang.syntax import ast
 from losslang.syntax.printer import number, print_expression
+from losslang.testing.models import stand_in
 
 Array: TypeAlias = NDArray[Any]
 Option: TypeAlias = float | int | bool | str | None
@@ -78,6 +79,13 @@ class Subject:
     def networks(self) -> list[str]:
         """The parameters that take a network."""
         return [p.name for p in self.signature.parameters if sort_of(p) == "network"]
+
+    @property
+    def scores(self) -> list[str]:
+        """The axes that only what a model gives has."""
+        types = [p.type for p in self.signature.parameters if isinstance(p.type, ast.FunctionType)]
+        given = [axis.name for t in types for axis in _given_alone(t)]
+        return [name for name in given if name is not None and not name.startswith("...")]
 
     @property
     def open_axes(self) -> list[str]:
@@ -193,6 +201,13 @@ class Subject:
         return f"{self.name}({', '.join([*arrays, *options, *sizes])})"
 
 
+def _given_alone(declared: ast.FunctionType) -> list[ast.Axis]:
+    """The axes that a model adds to those that it takes."""
+    takes, gives = (t.groups[-1] if t.groups else () for t in (declared.parameter, declared.result))
+    known = {axis.name for axis in takes}
+    return [axis for axis in gives if axis.name not in known]
+
+
 def signature(item: Item, environment: Environment) -> ast.Definition:
     """The definition whose parameters an item has: its own, or those of what an alias is built on."""
     if isinstance(item, ast.Definition):
@@ -207,8 +222,10 @@ def evaluate(roots: Sequence[ir.Node], arrays: Mapping[str, Array]) -> tuple[Ora
     used = ir.topological(roots)
     nets = {node.spec for node in used if isinstance(node, ir.Net)}
     heads = {node.spec for node in used if isinstance(node, ir.Heads)}
+    called = {node.call.model for node in used if isinstance(node, ir.Model)}
     oracle = Oracle(
         arrays,
+        models={model.name: stand_in(model) for model in called},
         networks={spec: _maps(_network(spec)) for spec in nets},
         heads={spec: [head.numpy() for head in _network(spec).heads] for spec in heads},
     )

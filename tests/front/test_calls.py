@@ -174,3 +174,12 @@ def test_labels_may_be_the_places_of_the_rows() -> None:
         "    ce(logits=s, labels=own)\n"
     )
     assert total(text, x=X, y=Y) == pytest.approx(total("infonce(x, y, similarity=dot, tau=1)", x=X, y=Y))
+
+
+# ------------------------------------------------------------------------------------------ bindings as tensors
+@pytest.mark.parametrize("lines", ["ce(a, y)", "ce(2*a/2, y)", "b = 1*a\n    ce(b, y)"])
+def test_a_binding_of_the_objective_is_a_tensor_by_its_place(lines: str) -> None:
+    text = f"objective main(x: logit[b, c], y: label[b] < c):\n    a = x + 1\n    {lines}"
+    labels = torch.tensor([2, 0])
+    wanted = float(torch.nn.functional.cross_entropy(X + 1, labels))
+    assert total(text, x=X, y=labels) == pytest.approx(wanted)

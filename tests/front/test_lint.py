@@ -178,6 +178,10 @@ def test_what_is_meant_is_not_warned_of(text: str) -> None:
     assert not codes(text)
 
 
+def test_a_model_that_a_loss_takes_by_its_name_is_used() -> None:
+    assert not warned("objective main(model: real[b, ...] -> logit[b, c], x: real[b, ...]): vat")
+
+
 def test_what_is_meant_may_look_like_anything_in_a_batch() -> None:
     uniform, picture = torch.rand(4, 8), torch.randn(2, 3, 16, 16)
     assert not doubted("ce", {"logits": torch.randn(8, 5), "labels": torch.zeros(8, dtype=torch.int64)})

@@ -103,6 +103,10 @@ SOURCE_ROUNDING: dict[tuple[str, str], tuple[float, str]] = {
         3e4,
         "gradients of 1e-99: the source expands the squared distance, and loses five digits of it",
     ),
+    ("generative", "mart/0"): (100, "1e-7 is added to a weight, and 1e-12 to a probability"),
+    ("generative", "mart/2"): (100, "as for mart/0"),
+    ("generative", "trades/2"): (1000, "1e-7 is added to the length that a perturbation is divided by"),
+    ("generative", "vat/0"): (10000, "1e-8 is added to the length of a gradient that is divided by it"),
     ("generative", "entropy/2"): (
         16,
         "values of 1e-8 are what is left of logarithms near 1: one unit in their last place",
@@ -119,7 +123,9 @@ SURROGATES: dict[tuple[str, str], str] = {
 }
 
 # Cases in which a source deviates from its paper's formula in a way that nobody depends on.
-DIFFERS: dict[tuple[str, str], str] = {}
+DIFFERS: dict[tuple[str, str], str] = {
+    ("generative", "vat/2"): "1e-8 is added to the length of a gradient of that size, which then is not of length 1",
+}
 
 # What a case says that a call leaves behind: name of the case's array -> key of the module's buffer.
 STORED: dict[tuple[str, str], dict[str, str]] = {}
@@ -134,6 +140,7 @@ GAPS: dict[tuple[str, str], str] = {
     ("image", "focal_frequency/2"): "weights by the logarithm of the distance",
     ("image", "nwd/4"): "the distance without the exponential",
     ("image", "nwd/6"): "the distance without the exponential",
+    ("generative", "trades/4"): "random noise in the place of an attack",
     ("classification", "aldr_kl/2"): "a row of zeros, which the source divides by its mean size",
     ("contrastive", "nt_xent_memory_bank/0"): "the case keeps the bank after the call, not the one used in it",
     ("contrastive", "nt_xent_memory_bank/2"): "the case keeps the bank after the call, not the one used in it",

@@ -717,6 +717,75 @@ def _exp_ibp(p: Params, x: Inputs) -> str:
     return _ibp(x, f"mean[b]({certified})^{literal(a)}*mean[b]({attacked})^{literal(1 - a)}")
 
 
+WEIGHTS_OF_NET = "w1: real[m, d], b1: real[m], w2: real[c, m], b2: real[c]"
+NET = "net(w1=w1, b1=b1, w2=w2, b2=b2)"
+
+
+def _net(image: str) -> str:
+    return f"net({image}, w1=w1, b1=b1, w2=w2, b2=b2)"
+
+
+def _attacked(x: Inputs, images: list[str], others: str, *lines: str) -> str:
+    """The model of all these cases, two layers on flattened images, and an objective that attacks it."""
+    for name in images:
+        x[name] = x[name].flatten(1)
+    net = f"fn net(image: real[b, d], {WEIGHTS_OF_NET}) -> [b, c]: sum[m](w2*tanh(sum[d](w1*image) + b1)) + b2"
+    header = ", ".join(filter(None, (f"{', '.join(images)}: real[b, d]", others, WEIGHTS_OF_NET)))
+    return f"{net}\n\n" + objective(header, "\n    ".join(lines))
+
+
+def _attack(p: Params) -> dict[str, object]:
+    eps, step = p["epsilon"], p["step_size"]
+    given = {"model": NET, "x": "x_natural", "labels": "y", "noise": "noise"}
+    return {**given, "beta": p["beta"], "eps": eps, "steps": p["perturb_steps"], "step_size": step}
+
+
+@rule("generative", "trades")
+def _trades(p: Params, x: Inputs) -> str:
+    if p["distance"] == "l_2":
+        return _trades_l2(p, x)
+    if p["distance"] != "l_inf":
+        raise NotCovered(f"distance {p['distance']}")
+    return _attacked(x, ["x_natural", "noise"], "y: label[b] < c", call("trades", **_attack(p)))
+
+
+def _trades_l2(p: Params, x: Inputs) -> str:
+    eps, steps = p["epsilon"], p["perturb_steps"]
+    lines = [
+        f"p = softmax[c]({_net('x_natural')})",
+        f"adv = argmax[z in ball(l2, {eps}, at=x_natural, within=0..1)]"
+        f"(sum[b](kl(logits={_net('z')}, target=stop(p))), "
+        f"start=x_natural + 0.001*noise2, steps={steps}, step={2 * eps / steps})",
+        f"ce({_net('x_natural')}, y) + {literal(p['beta'])}*kl(logits={_net('adv')}, target=p)",
+    ]
+    return _attacked(x, ["x_natural", "noise2"], "y: label[b] < c", *lines)
+
+
+@rule("generative", "mart")
+def _mart(p: Params, x: Inputs) -> str:
+    return _attacked(x, ["x_natural", "noise"], "y: label[b] < c", call("mart", **_attack(p)))
+
+
+@rule("generative", "vat")
+def _vat(p: Params, x: Inputs) -> str:
+    loss = call("vat", model=NET, x="x", noise="u - 0.5", xi=p["xi"], eps=p["eps"], steps=p["ip"])
+    return _attacked(x, ["x", "u"], "", loss)
+
+
+@rule("generative", "elle")
+def _elle(p: Params, x: Inputs) -> str:
+    forbid(p, reg="ELLE", clamp=True)
+    x["u_a"], x["u_b"], x["u_alpha"] = *x["u_ab"].chunk(2), x["u_alpha"].flatten()
+    eps, noise = literal(p["eps"]), literal(p["eps"] * p["input_noise_rate"])
+    given = {"model": NET, "x": "x", "labels": "y", "from": "2*u_a - 1", "to": "2*u_b - 1", "part": "u_alpha"}
+    attack = f"start=x + {noise}*(2*u_noise - 1), steps={p['attack_iter']}, step={p['attack_step']!r}"
+    lines = [
+        f"adv = argmax[z in ball(linf, {eps}, at=x)](sum[b](ce({_net('z')}, y)), {attack})",
+        f"ce({_net('adv')}, y) + {literal(p['lambda_'])}*{call('elle', **given, eps=p['eps'])}",
+    ]
+    return _attacked(x, ["x", "u_noise", "u_a", "u_b"], "u_alpha: real[b], y: label[b] < c", *lines)
+
+
 @rule("generative", "ibp_robust_loss")
 def _ibp_robust(p: Params, x: Inputs) -> str:
     return _ibp(x, call("ibp", lower="bound", labels="labels"))
