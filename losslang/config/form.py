@@ -61,7 +61,8 @@ def unit(root: Node, file: Path | None = None) -> Unit:
 
 def _no_objective(root: Node) -> LosslangError:
     known = [entry.key for entry in root]
-    near = next((key for key in known if did_you_mean(key, ("objective", "terms"))), None)
+    near = next((entry.key for entry in root if entry.node.kind == "mapping" and entry.node.get("terms")), None)
+    near = near or next((key for key in known if did_you_mean(key, ("objective", "terms"))), None)
     span = root.span if near is None else next(entry.span for entry in root if entry.key == near)
     return error(
         "LL0710",
@@ -69,7 +70,9 @@ def _no_objective(root: Node) -> LosslangError:
         Span(span.source, span.start, min(span.end, span.start + 1)) if near is None else span,
         expected="a key 'objective' with a text, or a key 'terms'",
         found=", ".join(known[:8]) or "nothing",
-        hint=did_you_mean(near, ("objective", "terms")) if near else "objective: 0.5*l1 + focal(gamma=2)",
+        hint=(did_you_mean(near, ("objective", "terms")) or f"call the key objective instead of {near}")
+        if near
+        else "objective: 0.5*l1 + focal(gamma=2)",
     )
 
 
@@ -278,8 +281,23 @@ def _no_loss(entry: Entry) -> LosslangError:
     )
 
 
+def _parsed(node: Node) -> ast.Expression:
+    """The expression in a text; in ``{...}`` a comma ends what has no quotes, also within brackets."""
+    try:
+        return parser.parse_expression(node.text)
+    except LosslangError as problem:
+        end = node.span.end
+        if not node.span.source.text[end:].lstrip().startswith(",") or node.span.text.count(
+            "("
+        ) <= node.span.text.count(")"):
+            raise
+        rest = node.span.source.text[end:].split("\n", 1)[0].split("}", 1)[0].rsplit(")", 1)[0]
+        hint = f'the config ends this text at the comma; put it in quotes: "{node.span.text}{rest})"'
+        raise LosslangError([replace(one, hint=hint, fix=()) for one in problem.diagnostics]) from None
+
+
 def _loss_text(node: Node) -> ast.Expression:
-    body = parser.parse_expression(node.text)
+    body = _parsed(node)
     if isinstance(body, ast.Pipe | ast.Labelled):
         what = "a pass" if isinstance(body, ast.Pipe) else "a name"
         where = "passes stand under 'passes'" if isinstance(body, ast.Pipe) else "its name is the key of the term"
@@ -304,7 +322,7 @@ def _value(node: Node, key: str) -> ast.Expression:
                     found=f'"{text}"',
                     hint=f"leave out the quotes: {key}: {text}",
                 )
-            return parser.parse_expression(node.text)
+            return _parsed(node)
         case "number" | "bool" | "none":
             text = settings.text_of(node.value)
             if text is None:
@@ -363,7 +381,7 @@ def _apply(node: Node, elements: list[_Element]) -> list[_Element]:
 
 def _call(node: Node) -> ast.Call:
     """A pass with its options: ``gradfrac(wrt=pred)``."""
-    tree = parser.parse_expression(node.text)
+    tree = _parsed(node)
     if isinstance(tree, ast.Name):
         return ast.Call(tree, (), span=tree.span)
     if isinstance(tree, ast.Call) and isinstance(tree.callee, ast.Name):
