@@ -296,7 +296,15 @@ def bracket_axes(items: Sequence[Item], order: Axes, scope: Scope) -> Axes:
             case ast.Compare(operands=(ast.Name() as name, _), ops=("<",)):
                 found += scope.axes[name.name]
             case _:
-                raise error("LL0204", "a bracket names axes", item.span, expected="axis names, such as [b, c]")
+                named = isinstance(item, ast.NamedIndex)
+                raise error(
+                    "LL0204",
+                    "a bracket names axes",
+                    item.span,
+                    expected="axis names, such as [b, c]",
+                    found=item.span.text,
+                    hint=f"options stand in parentheses: ({item.span.text})" if named else None,
+                )
     return tuple(found)
 
 

@@ -75,7 +75,16 @@ def literal(value: Listed, axes: Sequence[ast.Axis], kind: Kind, scope: Scope, s
     """
     names = [axis.name or "" for axis in axes]
     shape = _shape(value, span)
-    if len(shape) != len(names) or any(axis.is_rest for axis in axes):
+    if any(axis.is_rest for axis in axes):
+        raise error(
+            "LL0302",
+            "a list is an axis with a name, and here any axes may stand",
+            span,
+            expected="a number, or a tensor",
+            found=describe(value),
+            hint="declare a tensor for it in the objective's header, and give it",
+        )
+    if len(shape) != len(names):
         raise error(
             "LL0302",
             f"this list has {len(shape)} level{'s' if len(shape) > 1 else ''}, and {len(names)} axes are wanted",

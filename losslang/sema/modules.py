@@ -12,8 +12,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TypeAlias
 
-from losslang.diagnostics import Label, LosslangError, did_you_mean, error
+from losslang.diagnostics import Label, LosslangError, error
 from losslang.sema import files, wellformed
+from losslang.sema.elsewhere import PACKAGES, meant
 from losslang.sema.files import Search
 from losslang.source import Source, Span, folder
 from losslang.syntax import ast, parser
@@ -193,7 +194,8 @@ class Environment:
     def advice(self, name: str, known: Iterable[str]) -> str | None:
         """What may be meant by a name that is nothing here, where ``known`` ones are something."""
         head, dot, rest = name.rpartition(".")
-        near = did_you_mean(name, [one for one in known if not dot or "." in one or one == rest])
+        foreign = head in PACKAGES
+        near = meant(name, [one for one in known if not dot or foreign or "." in one or one == rest])
         if not dot or near is not None:
             return near
         aliases = [link.use.alias for link in self.uses if link.use.alias is not None]

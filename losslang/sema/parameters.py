@@ -164,12 +164,14 @@ def default_of(parameter: ast.Parameter, request: Request, scope: Scope) -> Valu
     if parameter.default is None:
         if isinstance(parameter.type, ast.TensorType) and parameter.type.optional:
             return NONE
+        untyped = parameter.type is None and not definition.span.source.library
         raise error(
             "LL0207",
             f"{definition.name} needs '{parameter.name}'",
             request.span,
             expected=f"{parameter.name}: {type_text(parameter)}",
-            hint=f"give it: {definition.name}({parameter.name}=...)",
+            hint=f"give it: {definition.name}({parameter.name}=...)"
+            + (f", or its type in {definition.name}: {parameter.name}: real[b]" if untyped else ""),
         )
     if isinstance(parameter.type, ast.ChoiceType) and isinstance(parameter.default, ast.Name):
         return Static(parameter.default.name)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from losslang.diagnostics import Label, LosslangError, did_you_mean, error, renamed
+from losslang.diagnostics import Label, LosslangError, error, renamed
+from losslang.sema.elsewhere import meant
 from losslang.syntax import ast
 
 Sort: TypeAlias = Literal["tensor", "number", "function", "network", "model", "axes", "choice", "string", "open"]
@@ -176,7 +177,7 @@ def unknown_parameter(definition: ast.Definition, argument: ast.Argument, modifi
         message, hint = f"arguments of {definition.keyword} {definition.name} are named", "write name=value"
     else:
         message = f"{definition.keyword} {definition.name} has no parameter '{name}'"
-        hint = did_you_mean(name, known)
+        hint = meant(name, known)
         if hint is None and name in MODIFIERS:
             hint = f"{name}= goes with a loss, and {definition.name} is a {definition.keyword}"
     return error(

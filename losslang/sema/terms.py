@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from losslang.diagnostics import Label, LosslangError, Problems, error, nearest, renamed
+from losslang.diagnostics import Label, LosslangError, Problems, error, renamed
 from losslang.ir.netspec import ALIASES, TAPS
 from losslang.ir.nodes import Nest
 from losslang.ir.printer import RESERVED
+from losslang.sema.elsewhere import meant
 from losslang.sema.evaluate import CLOCKS, CONSTANTS, is_builtin
 from losslang.sema.limits import MAX_EXPANSIONS, MAX_TERMS, too_large
 from losslang.sema.losses import applied, definition_of, is_open, map_operands, parts
@@ -324,7 +325,7 @@ class Plan:
         callee = main.callee if isinstance(main, ast.Call) else main
         if not isinstance(callee, ast.Name) or callee.name in RESERVED or callee.name in self.frame.declared:
             return False
-        return self.frame.is_input(callee.name) and nearest(callee.name, self.frame.environment.names()) is not None
+        return self.frame.is_input(callee.name) and meant(callee.name, self.frame.environment.names()) is not None
 
     def _single(
         self, expression: ast.Expression, weights: tuple[ast.Expression, ...], name: str | None, span: Span

@@ -270,6 +270,8 @@ def _missing_operator(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     )
     if place.kind == "FLOAT" and place.text.startswith(".") and last.end == place.at:
         hint = "a number has one decimal point"
+    if place.kind == "NAME" and place.after is not None and place.after.text == "=" and _open_bracket(place) is None:
+        hint = f"options stand in parentheses: {last.text}({place.text}=...)"
     return replace(plain, message=f"an operator is missing before {plain.found}", hint=hint)
 
 
@@ -296,6 +298,8 @@ def _colon(place: _Place, plain: Diagnostic) -> Diagnostic | None:
         return replace(plain, hint="there are no slices: x[i] names an axis, x[i if i < 3] keeps a part of it")
     if opened == "(" and place.rule == "file" and "ASSIGN" in place.accepts:
         return replace(plain, hint="a default stands behind '='")
+    if place.rule == "expression" and opened is None and place.before and place.before[-1].text == "objective":
+        return replace(plain, hint="an objective has a name: objective main: ...")
     if place.rule == "expression" and opened is None:
         return replace(plain, hint="a weight is a factor: write 0.5*l1, and '+' between the terms")
     return None
@@ -315,6 +319,8 @@ def _comma(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     """``l1, l2`` without brackets."""
     if place.kind != "COMMA" or _open_bracket(place) is not None:
         return None
+    if place.before and place.before[-1].kind == "number":
+        return replace(plain, hint="a number has a decimal point, as in 0.5")
     return replace(plain, hint="the terms of an objective are added: l1 + l2")
 
 
@@ -414,8 +420,17 @@ def _block(place: _Place, plain: Diagnostic) -> Diagnostic | None:
 def _power_sign(place: _Place, plain: Diagnostic) -> Diagnostic | None:
     """Two operators in a row, or one where an expression should begin."""
     if place.wants_operand and place.kind in ("STAR", "SLASH", "POWER", "BAR", "EQUALS", "LESS", "GREATER"):
-        return replace(plain, message=f"an expression is missing before '{place.text}'", found=f"'{place.text}'")
+        hint = "a size without its sign is abs(x), a length norm[d](x)" if place.kind == "BAR" else plain.hint
+        message = f"an expression is missing before '{place.text}'"
+        return replace(plain, message=message, found=f"'{place.text}'", hint=hint)
     return None
+
+
+def _matrix_product(place: _Place, plain: Diagnostic) -> Diagnostic | None:
+    """``x @ y``."""
+    if place.kind != "AT" or not place.wants_operator or not place.statement:
+        return None
+    return replace(plain, hint="products are summed over an axis with a name: sum[d](x*y)")
 
 
 def _ends_early(place: _Place, plain: Diagnostic) -> Diagnostic | None:
@@ -464,6 +479,7 @@ _SLIPS: tuple[Callable[[_Place, Diagnostic], Diagnostic | None], ...] = (
     _pass_name,
     _broken_line,
     _power_sign,
+    _matrix_product,
     _ends_early,
     _loose_line,
 )

@@ -21,8 +21,12 @@ from hypothesis import strategies as st
 import losslang
 from losslang.diagnostics import CODES, Diagnostic, LosslangError, render
 from losslang.passes import pipeline
-from losslang.sema.modules import library
+from losslang.sema import elsewhere
+from losslang.sema.evaluate import is_builtin
+from losslang.sema.modules import LIBRARY_ONLY, library
+from losslang.sema.resolve import MODIFIERS
 from losslang.source import Source
+from losslang.syntax import ast
 
 HERE = Path(__file__).parent
 ERRORS = sorted(path for path in (HERE / "errors").glob("LL0*.loss") if path.name > "LL0200" or "itself" in path.name)
@@ -361,3 +365,13 @@ def test_the_tables_of_the_parser_are_kept(place: str, tmp_path: Path) -> None:
         for file in folder.glob("*") if place == "broken" else ():
             file.write_bytes(b"not what lark wrote")
     assert place.startswith("/") or [file.suffix for file in folder.iterdir()] == [".lark"]
+
+
+# ------------------------------------------------------------------------------------------ names of other libraries
+@pytest.mark.parametrize("name", sorted(elsewhere.NAMES))
+def test_a_name_of_another_library_leads_to_something_here(name: str) -> None:
+    losses = LIBRARY_ONLY.names()
+    items = [entry.item for entry in library()]
+    options = {p.name for item in items if isinstance(item, ast.Definition) for p in item.parameters}
+    known = {*losses, *options, *MODIFIERS}
+    assert all(one in known or is_builtin(one) for one in elsewhere.NAMES[name]) and name not in losses
