@@ -267,16 +267,20 @@ def _loss(entry: Entry, apart: Sequence[str]) -> ast.Expression:
             )
 
 
+ELSEWHERE = frozenset({"name", "type", "_target_", "criterion", "class", "fn", "function"})
+"""What other configs call the key ``loss``."""
+
+
 def _no_loss(entry: Entry) -> LosslangError:
     keys = [one.key for one in entry.node]
-    near = next((one for one in entry.node if did_you_mean(one.key, ("loss",))), None)
+    near = next((one for one in entry.node if one.key in ELSEWHERE or did_you_mean(one.key, ("loss",))), None)
     return error(
         "LL0710",
         f"'{entry.key}' has no loss",
         entry.span if near is None else near.span,
         expected="a key 'loss'",
         found=", ".join(keys) or "nothing",
-        hint=did_you_mean(near.key, ("loss",)) if near is not None else f"{entry.key}: {{loss: focal, gamma: 2}}",
+        hint="did you mean 'loss'?" if near is not None else f"{entry.key}: {{loss: focal, gamma: 2}}",
         fix=renamed(near.span, near.key, ("loss",)) if near is not None else (),
     )
 
