@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
+import losslang
 from losslang import cli
 from losslang.sema.modules import environment
 from losslang.source import Source
@@ -18,6 +21,7 @@ from losslang.testing import laws
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "examples" / "digits" / "train.py"
+GAME = ROOT / "examples" / "game"
 LOSSES = sorted((ROOT / "examples" / "losses").glob("*.loss"))
 
 
@@ -55,6 +59,46 @@ def test_digits_shows_a_mistake_and_no_traceback(line: str) -> None:
     assert done.returncode == 2
     assert "error[LL0" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_two_players_come_nearer_to_the_circle() -> None:
+    command = [sys.executable, str(GAME / "train.py"), "--steps", "400", "--seed", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "fool" in done.stdout and "tell" in done.stdout and "smooth" in done.stdout
+
+
+def test_each_player_learns_from_its_own_objective() -> None:
+    """A step of one moves all of its parameters, and leaves the other as it is."""
+    torch.manual_seed(0)
+    players = {
+        "G": nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)),
+        "D": nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1), nn.Flatten(0)),
+    }
+    batch = {"noise": torch.randn(6, 4), "points": torch.randn(5, 2)}
+    for name, own, other, takes in (
+        ("generator", "G", "D", ["noise"]),
+        ("discriminator", "D", "G", ["noise", "points"]),
+    ):
+        objective = losslang.compile(GAME / "game.loss", name=name, backend="eager")
+        before = {key: [p.detach().clone() for p in net.parameters()] for key, net in players.items()}
+        optimisers = [torch.optim.SGD(net.parameters(), lr=0.1) for net in players.values()]
+        for optimiser in optimisers:
+            optimiser.zero_grad()
+        first = objective(**players, **{key: batch[key] for key in takes})
+        first.backward()
+        for optimiser in optimisers:
+            optimiser.step()
+        moved = {key: torch.stack([*map(torch.dist, net.parameters(), before[key])]) for key, net in players.items()}
+        assert moved[own].min() > 0 and moved[other].max() == 0
+        again = objective(**players, **{key: batch[key] for key in takes})
+        assert again.total < first.total
+
+
+def test_the_readme_of_the_game_shows_its_file() -> None:
+    shown = (GAME / "README.md").read_text(encoding="utf-8").partition("```text\n")[2].partition("```")[0]
+    assert shown in (GAME / "game.loss").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", LOSSES, ids=lambda path: path.stem)

@@ -281,7 +281,7 @@ def unused_inputs(case: Case) -> Iterator[Diagnostic]:
     names = {node.name for node in case.objective.inputs if node in used}
     written = _mentioned([case.text.expression, *(binding.value for binding in case.text.bindings)])
     mentioned = written | {node.name for node in used if isinstance(node, ir.Input)}
-    mentioned |= {node.call.model.name for node in used if isinstance(node, ir.Model)}
+    mentioned |= {node.call.model.name for node in used if isinstance(node, ir.Model | ir.ModelVjp)}
     elements = {held.name: [name for name, _ in ir.leaves(held.items)] for held in case.objective.lists}
     mentioned |= {name for name, own in elements.items() if names & set(own)}
     for parameter in case.text.parameters:

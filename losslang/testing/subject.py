@@ -222,7 +222,7 @@ def evaluate(roots: Sequence[ir.Node], arrays: Mapping[str, Array]) -> tuple[Ora
     used = ir.topological(roots)
     nets = {node.spec for node in used if isinstance(node, ir.Net)}
     heads = {node.spec for node in used if isinstance(node, ir.Heads)}
-    called = {node.call.model for node in used if isinstance(node, ir.Model)}
+    called = {node.call.model for node in used if isinstance(node, ir.Model | ir.ModelVjp)}
     oracle = Oracle(
         arrays,
         models={model.name: stand_in(model) for model in called},

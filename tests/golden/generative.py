@@ -452,6 +452,43 @@ def _lmc_sds(p: Params, x: Inputs) -> str:
     return objective(header, call("sds", z="latents", pred=towards, noise=back, abar=0))
 
 
+# ------------------------------------------------------------------------------------------ penalties
+def _penalised(x: Inputs, images: list[str], others: str, loss: str) -> str:
+    """The critic of these cases: a convolution over 3x3 places, tanh, a number for each place."""
+    height, width = x["real"].shape[2:]
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    taps = torch.arange(3) - 1
+    i, j = torch.broadcast_tensors(
+        rows.flatten()[:, None, None] + taps[:, None], columns.flatten()[:, None, None] + taps
+    )
+    x["inside"] = (i >= 0) & (i < height) & (j >= 0) & (j < width)
+    x["near"] = i.clamp(0, height - 1) * width + j.clamp(0, width - 1)
+    for name in images:
+        x[name] = x[name].flatten(2)
+    header = "w1: real[m, c, u, v], b1: real[m], w2: real[o, m, q, r], b2: real[o]"
+    header += ", near: int[p, u, v] < n, inside: bool[p, u, v]"
+    fn = f"fn net(image: real[b, c, n], {header}) -> [b, p]:\n    "
+    fn += "h[b, m, p] = sum[c, u, v if inside](w1*pick(image, n=near)) + b1\n    "
+    fn += "sum[o, m, q, r](w2*tanh(h)) + sum[o](b2)\n\n"
+    return fn + objective(", ".join(filter(None, (f"{', '.join(images)}: real[b, c, n]", others, header))), loss)
+
+
+CRITIC = "net(w1=w1, b1=b1, w2=w2, b2=b2, near=near, inside=inside)"
+
+
+@rule("generative", "gradient_penalty_cut")
+def _gradient_penalty(p: Params, x: Inputs) -> str:
+    x["alpha"] = x["alpha"].flatten()
+    alpha = {"mixed": "alpha", "real": "1 + 0*alpha", "fake": "0*alpha"}[p["type"]]
+    loss = call("wgan_gp", D=CRITIC, real="real", fake="fake", alpha=alpha, target=p["constant"])
+    return _penalised(x, ["real", "fake"], "alpha: real[b]", f"{literal(p['lambda_gp'])}*{loss}")
+
+
+@rule("generative", "r1_penalty")
+def _r1(p: Params, x: Inputs) -> str:
+    return _penalised(x, ["real"], "", call("r1", D=CRITIC, real="real"))
+
+
 # ------------------------------------------------------------------------------------------ codes
 def _latents(weight: object) -> str:
     return f"{literal(weight)}*{call('kl_normal', mu='mu', log_var='log_var')}"
@@ -784,6 +821,16 @@ def _elle(p: Params, x: Inputs) -> str:
         f"ce({_net('adv')}, y) + {literal(p['lambda_'])}*{call('elle', **given, eps=p['eps'])}",
     ]
     return _attacked(x, ["x", "u_noise", "u_a", "u_b"], "u_alpha: real[b], y: label[b] < c", *lines)
+
+
+@rule("generative", "pag")
+def _pag(p: Params, x: Inputs) -> str:
+    """The source multiplies by 10, and takes some of the classes of each image."""
+    x["classes"], x["wanted"] = x["classes"][:, : p["num_grads_per_image"]].contiguous(), x["pag"].flatten(2)
+    header = "target: label[b] < c, wanted: real[b, c, d], classes: int[b, k] < c"
+    loss = call("pag", model=NET, x="images", wanted="wanted", classes="classes")
+    clean = f"ce({_net('images')}, target)"
+    return _attacked(x, ["images"], header, f"{clean} + 10*{literal(p['pag_coeff'])}*{loss}")
 
 
 @rule("generative", "ibp_robust_loss")
