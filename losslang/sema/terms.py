@@ -168,6 +168,27 @@ def _main_factor(expression: ast.Expression) -> ast.Expression:
             return expression
 
 
+def _operands(expression: ast.Expression) -> Iterator[ast.Expression]:
+    """The factors and summands of a term, in order."""
+    match expression:
+        case ast.Binary(op="*" | "/", left=left, right=right):
+            yield from _operands(left)
+            yield from _operands(right)
+        case ast.Sum(terms=terms):
+            for _, term in terms:
+                yield from _operands(term)
+        case ast.Unary(op="-", operand=inner) | ast.Labelled(value=inner):
+            yield from _operands(inner)
+        case _:
+            yield expression
+
+
+def _called(part: ast.Expression) -> str:
+    """The name of what is called, or of a bare name; empty for anything else."""
+    callee = part.callee if isinstance(part, ast.Call) else part
+    return callee.name if isinstance(callee, ast.Name) else ""
+
+
 def is_schedule(definition: ast.Definition) -> bool:
     """Whether a fn takes numbers only, such as ``ramp(0, 1, begin=1000, end=5000)``."""
     return definition.keyword == "fn" and all(sort_of(p) in ("number", "choice") for p in definition.parameters)
@@ -293,6 +314,7 @@ class Plan:
             if not self.frame.has_loss(term):
                 if self._misspelt(term):
                     self.problems.attempt(partial(self._refuse, term))
+                    pending = []
                 else:
                     pending.append((sign, term))
                 continue
@@ -317,15 +339,24 @@ class Plan:
             self.add(term, weights)
 
     def _refuse(self, term: ast.Expression) -> None:
-        raise self._no_loss(_main_factor(term))
+        raise self._no_loss(self._culprit(term))
 
     def _misspelt(self, term: ast.Expression) -> bool:
-        """Whether what looks like a constant beside a loss is a loss whose name is wrong."""
-        main = _main_factor(term)
-        callee = main.callee if isinstance(main, ast.Call) else main
-        if not isinstance(callee, ast.Name) or callee.name in RESERVED or callee.name in self.frame.declared:
-            return False
-        return self.frame.is_input(callee.name) and meant(callee.name, self.frame.environment.names()) is not None
+        """Whether what looks like a constant beside a loss is a loss whose name is wrong: auto weighs losses only."""
+        parts = list(_operands(term))
+        return any(is_auto(part) or self._is_unknown(part) and self._near(part) for part in parts)
+
+    def _culprit(self, term: ast.Expression) -> ast.Expression:
+        """What should have been the loss of a term: a name near to that of one, any that means nothing, or the term."""
+        unknown = [part for part in _operands(term) if self._is_unknown(part)]
+        return next((part for part in unknown if self._near(part)), unknown[0] if unknown else _main_factor(term))
+
+    def _is_unknown(self, part: ast.Expression) -> bool:
+        name = _called(part)
+        return bool(name) and name not in {*RESERVED, *self.frame.declared} and self.frame.is_input(name)
+
+    def _near(self, part: ast.Expression) -> bool:
+        return meant(_called(part), self.frame.environment.names()) is not None
 
     def _single(
         self, expression: ast.Expression, weights: tuple[ast.Expression, ...], name: str | None, span: Span
@@ -343,7 +374,7 @@ class Plan:
         if isinstance(body, ast.Pipe) or (isinstance(body, ast.Sum) and name is None and self._distributes(body)):
             return self.add(body, weights)
         if not self.frame.has_loss(body):
-            raise self._no_loss(body)
+            raise self._no_loss(self._culprit(body))
         self._check_loss(body)
         if len(self.parts) >= MAX_TERMS:
             raise error(
