@@ -84,13 +84,18 @@ loss f(z: real[b], score: real[b]) -> [b]: grad[z](sum[b](score + z))^2
 
 def test_axes_that_remain_are_rows() -> None:
     text = """
-loss pag(x: real[b, c], classes: int[b, k] < c, wanted: real[b, k, c]) -> [b]:
+loss aligned(x: real[b, c], classes: int[b, k] < c, wanted: real[b, k, c]) -> [b]:
     g = grad[x](sum[b](log_softmax[c](x)[classes]))
     mean[k](sum[c]((g - wanted)^2))
 """
     x, wanted, classes = leaf(3, 5), leaf(3, 2, 5, seed=1), torch.tensor([[0, 3], [4, 1], [2, 2]])
     found = total(
-        text, "x: real[b, c], classes: int[b, k] < c, wanted: real[b, k, c]", "pag", x=x, wanted=wanted, classes=classes
+        text,
+        "x: real[b, c], classes: int[b, k] < c, wanted: real[b, k, c]",
+        "aligned",
+        x=x,
+        wanted=wanted,
+        classes=classes,
     )
     logp = x.log_softmax(1).gather(1, classes)
     rows = [torch.autograd.grad(logp[:, k].sum(), x, create_graph=True)[0] for k in range(2)]

@@ -25,7 +25,7 @@ from tests.passes.programs import as_total, same
 Model = Callable[..., Any]
 
 GAME = """
-loss r1(D: image[b, c, h, w] -> score[b, ...], real: image[b, c, h, w]) -> [b]:
+loss steep(D: image[b, c, h, w] -> score[b, ...], real: image[b, c, h, w]) -> [b]:
     norm[c, h, w](grad[real](sum[b, ...](D(real))))^2
 
 objective game_g(G: real[b, d] -> image[b, c, h, w], D: image[b, c, h, w] -> score[b, ...], z: real[b, d]):
@@ -33,7 +33,7 @@ objective game_g(G: real[b, d] -> image[b, c, h, w], D: image[b, c, h, w] -> sco
 
 objective game_d(G: real[b, d] -> image[b, c, h, w], D: image[b, c, h, w] -> score[b, ...], z: real[b, d],
                  x: image[b, c, h, w]):
-    hinge_d(D(x), D(stop(G(z)))) as gan + 10*r1(D, x) as penalty
+    hinge_d(D(x), D(stop(G(z)))) as gan + 10*steep(D, x) as penalty
 """
 
 PENALTY = """
@@ -45,11 +45,11 @@ objective main: gp
 """
 
 ALIGNED = """
-loss pag(model: real[b, ...] -> logit[b, c], x: real[b, ...], wanted: real[b, k, ...], classes: int[b, k] < c) -> [b]:
+loss alike(model: real[b, ...] -> logit[b, c], x: real[b, ...], wanted: real[b, k, ...], classes: int[b, k] < c) -> [b]:
     g = grad[x](sum[b](log_softmax[c](model(x))[classes]))
     mean[k](sum[...]((g - wanted)^2))
 
-objective main: pag
+objective main: alike
 """
 
 TWICE = """
