@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import losslang
 from losslang.builder import Term
 from losslang.config import reading
-from losslang.diagnostics import Diagnostic, LosslangWarning, allowed, did_you_mean, error, nearest
+from losslang.diagnostics import Diagnostic, LosslangError, LosslangWarning, allowed, did_you_mean, error, nearest
 from losslang.ir import nodes as ir
 from losslang.ir import ops
 from losslang.ir.netspec import NetSpec
@@ -715,7 +715,12 @@ def diagnose(
         path: folders in which the modules lie that the text uses, beside its own.
         allow: warnings that are meant, as in `compile`.
     """
-    return review(unit_of(text, path), name, allowed(allow))
+    meant = allowed(allow)
+    try:
+        unit = unit_of(text, path)
+    except LosslangError as problem:  # bytes that are no text, a config without an objective
+        return [*problem.diagnostics]
+    return review(unit, name, meant)
 
 
 def explain(name: str) -> str:

@@ -184,11 +184,17 @@ def unknown_parameter(definition: ast.Definition, argument: ast.Argument, modifi
         "LL0202",
         message,
         argument.span,
-        expected="one of " + ", ".join(names) if names else "no arguments",
+        expected=_choice(names, MODIFIERS if modifiers and definition.keyword == "loss" else ()),
         found=name or argument.value.span.text,
         hint=hint or f"losslang explain {definition.name} shows what it takes",
         fix=renamed(argument.span, name, known) if name else (),
     )
+
+
+def _choice(names: Sequence[str], modifiers: Sequence[str]) -> str:
+    if not names:
+        return "no arguments"
+    return "one of " + ", ".join(names) + (f"; or {', '.join(modifiers)}" if modifiers else "")
 
 
 # what else a sort of argument may stand for, where no parameter takes the sort itself

@@ -280,3 +280,4 @@ def test_what_is_no_text_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b"l1 +\x80")
     with pytest.raises(LosslangError, match=r"(?s)LL0105.*byte 4.*0x80"):
         losslang.check(path)
+    assert [one.code for one in compiler.diagnose(path)] == ["LL0105"]
