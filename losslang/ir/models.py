@@ -39,10 +39,9 @@ def result_dims(call: ir.ModelCall, args: tuple[Node, ...], steps: tuple[int, ..
 
 def operand_dims(call: ir.ModelCall, args: tuple[Node, ...], steps: tuple[int, ...], place: int) -> Axes:
     """The axes of an operand in the order of its dimensions, also those along which it is constant."""
-    first = 1 + len(call.weights)
-    if place < first:
-        return call.takes if place == 0 else (call.weights[place - 1][1],)
-    inner = result_dims(call, args[:place], steps[: place - first])
+    if place == 0:
+        return call.takes
+    inner = result_dims(call, args[:place], steps[: place - 1])
     return (*rows_of(args[place], inner), *inner)
 
 

@@ -208,30 +208,20 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """How a model is called: on which axes, in the order of its dimensions, and at which parameters.
+    """How a model is called: on which axes, in the order of its dimensions.
 
-    ``frozen`` models pass a gradient to what they are given, and none to their parameters. Where a text names
-    parameters (``params(model)``), those are operands of the call, ``weights`` their names.
+    ``frozen`` models pass a gradient to what they are given, and none to their parameters.
     """
 
     model: ModelInput
     takes: Axes
     gives: Axes
     frozen: bool = False
-    weights: tuple[tuple[str, Axis], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Weight(Node):
-    """A parameter of a model, under its name there: a tensor of as many dimensions as its one axis stands for."""
-
-    model: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Model(Node):
-    """What a model gives for a value; ``args`` is the value, then the parameters that the text names."""
+    """What a model gives for a value, its one operand."""
 
     call: ModelCall
 

@@ -35,10 +35,6 @@ class ModelTwin(Protocol):
         """What the model gives, or a derivative of that; of each cotangent the first ``rows`` dimensions are rows."""
         ...
 
-    def parameter(self, name: str) -> Array:
-        """A parameter of the model."""
-        ...
-
 
 class Oracle:
     """Evaluates nodes for one set of inputs.
@@ -109,7 +105,7 @@ class Oracle:
 
         def operands(node: Node) -> tuple[Node, ...]:
             if isinstance(node, ir.ModelVjp):  # its cotangent has the axes of what the model gives
-                return (*node.args, model(node.call, node.args[: 1 + len(node.call.weights)]))
+                return (*node.args, model(node.call, node.args[:1]))
             return ir.measured(node, made)
 
         return ir.topological(roots, operands)
@@ -226,10 +222,6 @@ class Oracle:
                 return self._model(node)
             case ir.ModelVjp():
                 return self._model_vjp(node)
-            case ir.Weight():
-                value = self.models[node.model].parameter(node.name)
-                self.shapes[node.axes[0]] = value.shape
-                return value
             case ir.Minimum():
                 return self._minimum(node)
             case ir.NetVjp():

@@ -110,9 +110,8 @@ def _run(emitter: Emitter, key: Key) -> fx.Node:
 def _forward(emitter: Emitter, key: Key, call: ir.ModelCall, args: tuple[Node, ...]) -> fx.Node:
     calls, callee = emitter.calls, emitter.callees[call.model.name]
     flags = (call.frozen, key in calls.living, key in calls.tracked)
-    names = tuple(name for name, _ in call.weights)
     operands = [_operand(emitter, arg, operand_dims(call, args, (), place)) for place, arg in enumerate(args)]
-    made = emitter.call(models.run, callee, *flags, names, *operands)
+    made = emitter.call(models.run, callee, *flags, *operands)
     extents: list[Operand] = []
     rest = -1
     for axis in call.gives:
@@ -171,9 +170,3 @@ def _derived(emitter: Emitter, key: Key) -> fx.Node:
     cotangent, g = _cotangent(emitter, key)
     call, args, steps = key
     return emitter.call(models.derived, _run(emitter, (call, args[:-1], steps[:-1])), g, cotangent)
-
-
-def lower_weight(emitter: Emitter, node: ir.Weight) -> Operand:
-    """A parameter of a model, in working precision."""
-    value = emitter.call(models.parameter, emitter.callees[node.model], node.name)
-    return emitter.method("to", value, emitter.dtype)

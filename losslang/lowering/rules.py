@@ -15,7 +15,7 @@ from losslang.ir import ops
 from losslang.ir.nodes import Node
 from losslang.lowering.emit import Emitter, Operand
 from losslang.lowering.maps import lower_map
-from losslang.lowering.models import lower_model, lower_model_vjp, lower_weight
+from losslang.lowering.models import lower_model, lower_model_vjp
 from losslang.runtime import functional, minimum
 from losslang.types import Axes, Axis
 
@@ -517,5 +517,4 @@ RULES: dict[type[Node], Rule] = {
     ir.Minimum: lower_minimum,
     ir.Model: lower_model,
     ir.ModelVjp: lower_model_vjp,
-    ir.Weight: lower_weight,
 }

@@ -85,9 +85,7 @@ class Run(NamedTuple):
     gate: Gate
 
 
-def run(
-    callee: Callee, frozen: bool, live: bool, tracked: bool, names: Sequence[str], x: Tensor, *weights: Tensor
-) -> Run:
+def run(callee: Callee, frozen: bool, live: bool, tracked: bool, x: Tensor) -> Run:
     """A model on a value.
 
     Args:
@@ -95,15 +93,15 @@ def run(
         frozen: whether its parameters are constants.
         live: whether the result is differentiated in the end.
         tracked: whether a derivative is taken inside the graph.
-        names: the parameters that are given as ``weights``.
+        x: the value.
     """
     if frozen:
         callee.module("stop(...) holds the parameters of a module")
     live = live and torch.is_grad_enabled()
     gate = Gate()
-    operands = tuple(_operand(value, gate, live) if tracked else value for value in (x, *weights))
+    x = _operand(x, gate, live) if tracked else x
     with torch.enable_grad() if tracked else torch.set_grad_enabled(live):
-        y = _called(callee, frozen or not live, names, *operands)
+        y = _called(callee, frozen or not live, x)
     if tracked and not y.requires_grad:
         raise ModelError(
             f"the model '{callee.name}' was differentiated, and its result has no history",
@@ -111,7 +109,7 @@ def run(
             "a tensor without one",
             "is it computed under torch.no_grad(), or detached?",
         )
-    return Run(operands, y, live, gate)
+    return Run((x,), y, live, gate)
 
 
 def _operand(value: Tensor, gate: Gate, live: bool) -> Tensor:
@@ -123,12 +121,12 @@ def _operand(value: Tensor, gate: Gate, live: bool) -> Tensor:
         return cast("Tensor", _Operand.apply(source, gate))
 
 
-def _called(callee: Callee, frozen: bool, names: Sequence[str], x: Tensor, *weights: Tensor) -> Tensor:
+def _called(callee: Callee, frozen: bool, x: Tensor) -> Tensor:
     own = callee.dtype()
     if own is not None and x.is_floating_point():
         x = x.to(own)
     with callee.around():
-        result = _forward(callee, frozen, names, x, weights)
+        result = _forward(callee, frozen, x)
     if isinstance(result, Tensor):
         return result
     raise ModelError(
@@ -139,11 +137,7 @@ def _called(callee: Callee, frozen: bool, names: Sequence[str], x: Tensor, *weig
     )
 
 
-def _forward(callee: Callee, frozen: bool, names: Sequence[str], x: Tensor, weights: Sequence[Tensor]) -> Any:
-    if names:
-        module = callee.module("the objective speaks of its parameters")
-        held = dict(module.named_parameters())
-        return functional_call(module, {n: w.to(held[n].dtype) for n, w in zip(names, weights, strict=True)}, (x,))
+def _forward(callee: Callee, frozen: bool, x: Tensor) -> Any:
     if frozen and isinstance(callee.function, nn.Module):
         return functional_call(callee.function, {n: p.detach() for n, p in callee.function.named_parameters()}, (x,))
     return callee.function(x)
@@ -220,8 +214,3 @@ def operand(made: Run, g: Tensor) -> Tensor:
 def derived(made: Run, g: Tensor, cotangent: Tensor) -> Run:
     """A derivative as a run of its own: it can be differentiated by the operands and by its cotangent."""
     return Run((*made.operands, g), cotangent, made.live, made.gate)
-
-
-def parameter(callee: Callee, name: str) -> Tensor:
-    """A parameter of a model."""
-    return callee.module("the objective speaks of its parameters").get_parameter(name)

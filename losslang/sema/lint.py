@@ -136,7 +136,7 @@ def _is_learned(node: Node) -> bool:
     """Whether a gradient may start here: a tensor of the caller's, a learned value, a model that is not frozen."""
     if isinstance(node, ir.Model | ir.ModelVjp):
         return not node.call.frozen
-    return isinstance(node, ir.Input | ir.Slot | ir.TermValue | ir.Weight) and node.dtype == "real"
+    return isinstance(node, ir.Input | ir.Slot | ir.TermValue) and node.dtype == "real"
 
 
 def _inside(span: Span, whole: Span) -> bool:

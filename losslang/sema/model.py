@@ -21,8 +21,7 @@ from losslang.types import Axes, Axis, meet
 
 def stopped(value: Model) -> Model:
     """A model whose parameters are constants: a gradient reaches what it is given, and not them."""
-    weights = None if value.weights is None else tuple(ops.apply("stop", node) for node in value.weights)
-    return replace(value, frozen=True, weights=weights)
+    return replace(value, frozen=True)
 
 
 def called(value: Model, given: Value, scope: Scope, span: Span, takes: Axes | None = None) -> Tensor:
@@ -44,7 +43,7 @@ def called(value: Model, given: Value, scope: Scope, span: Span, takes: Axes | N
     for axis in call.gives:
         if axis not in call.takes:
             scope.local.setdefault(axis, "..." if axis.rest else axis.name)
-    node = model(call, _operands(value, x))
+    node = model(call, (_operand(value, x),))
     return Tensor(node, call.gives, x.domain, value.kind)
 
 
@@ -53,13 +52,13 @@ def derivative(
 ) -> Tensor:
     """A derivative of what a model gives, contracted with cotangents, as `ir.ModelVjp` says."""
     call = _call(value, x, scope, span, takes)
-    node = model_vjp(call, (*_operands(value, x), *(g.node for g in gs)), steps)
+    node = model_vjp(call, (_operand(value, x), *(g.node for g in gs)), steps)
     return Tensor(node, node.axes)
 
 
-def _operands(value: Model, x: Tensor) -> tuple[Node, ...]:
+def _operand(value: Model, x: Tensor) -> Node:
     real = value.input.argument.dtype == "real" and x.node.dtype != "real"
-    return (ops.apply("real", x.node) if real else x.node, *(value.weights or ()))
+    return ops.apply("real", x.node) if real else x.node
 
 
 def _call(value: Model, x: Tensor, scope: Scope, span: Span, takes: Axes | None) -> ModelCall:
@@ -70,7 +69,7 @@ def _call(value: Model, x: Tensor, scope: Scope, span: Span, takes: Axes | None)
         own = element.rest and element.index is None
         bound.setdefault(element, (_own_rest(element, gone) if own else element,))
     gives = tuple(axis for element in value.input.gives for axis in bound[element])
-    return ModelCall(value.input, taken, gives, value.frozen and not value.weights)
+    return ModelCall(value.input, taken, gives, value.frozen)
 
 
 def _own_rest(element: Axis, gone: Sequence[Axis]) -> Axis:

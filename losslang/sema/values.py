@@ -125,13 +125,11 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model of the caller's: its result as a kind that is wanted of it, and the parameters it stands at."""
+    """A model of the caller's: its result as a kind that is wanted of it, and whether its parameters are constants."""
 
     input: ModelInput
     kind: Kind
     frozen: bool = False
-    weights: tuple[Node, ...] | None = None
-    """Its parameters as values, where the text speaks of them."""
 
 
 @dataclass(frozen=True, slots=True)

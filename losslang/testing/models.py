@@ -45,18 +45,10 @@ class Twin:
         from losslang.runtime import models
 
         callee = models.Callee(self.name, call.model.type_text, self.function)
-        names = tuple(name for name, _ in call.weights)
         tensors = [torch.tensor(arg) for arg in args]
-        first = 1 + len(names)
-        made = models.run(callee, False, False, bool(steps), names, *tensors[:first])
-        for step, g, count in zip(steps, tensors[first:], rows, strict=True):
+        made = models.run(callee, False, False, bool(steps), tensors[0])
+        for step, g, count in zip(steps, tensors[1:], rows, strict=True):
             cotangent = models.operand(made, g)
             (found,) = models.vjp(made, [step], cotangent, count, False, True)
             made = models.derived(made, cotangent, found)
         return made.result.detach().numpy()
-
-    def parameter(self, name: str) -> Array:
-        """A parameter of the module."""
-        from losslang.runtime import models
-
-        return models.parameter(models.Callee(self.name, "", self.function), name).detach().numpy()
