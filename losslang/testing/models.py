@@ -15,7 +15,7 @@ CLASSES = 3
 """How many scores an item gets from the model that stands for any other."""
 
 
-def stand_in(model: ModelInput) -> Twin:
+def stand_in(model: ModelInput, classes: int = CLASSES) -> Twin:
     """What stands for any model of a type: the first numbers of an item are its scores, or half of its squared length
     is its score, if it has only one."""
     from torch.nn.functional import pad
@@ -26,8 +26,8 @@ def stand_in(model: ModelInput) -> Twin:
         flat = x.reshape(len(x), -1)
         if not own:
             return (flat * flat).sum(1) / 2
-        missing = max(0, CLASSES - flat.shape[1])
-        return pad(flat, (0, missing))[:, :CLASSES]
+        missing = max(0, classes - flat.shape[1])
+        return pad(flat, (0, missing))[:, :classes]
 
     return Twin(model.name, scores)
 

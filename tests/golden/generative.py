@@ -814,7 +814,7 @@ def _elle(p: Params, x: Inputs) -> str:
     forbid(p, reg="ELLE", clamp=True)
     x["u_a"], x["u_b"], x["u_alpha"] = *x["u_ab"].chunk(2), x["u_alpha"].flatten()
     eps, noise = literal(p["eps"]), literal(p["eps"] * p["input_noise_rate"])
-    given = {"model": NET, "x": "x", "labels": "y", "from": "2*u_a - 1", "to": "2*u_b - 1", "part": "u_alpha"}
+    given = {"model": NET, "x": "x", "labels": "y", "one": "2*u_a - 1", "other": "2*u_b - 1", "part": "u_alpha"}
     attack = f"start=x + {noise}*(2*u_noise - 1), steps={p['attack_iter']}, step={p['attack_step']!r}"
     lines = [
         f"adv = argmax[z in ball(linf, {eps}, at=x)](sum[b](ce({_net('z')}, y)), {attack})",
