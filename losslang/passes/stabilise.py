@@ -153,10 +153,15 @@ def _guard(node: Node, mask: Node) -> Node:
     for part in _elementwise(node) if not isinstance(mask, ir.Const) else ():
         args = [done.get(arg, arg) for arg in part.args]
         place, harmless = _SINGULAR.get(part.name, (-1, 0.0))
-        if place >= 0 and args[place].axes and not _already(args[place], mask):
+        if place >= 0 and _hangs_on(args[place], mask) and not _already(args[place], mask):
             args[place] = apply("where", mask, args[place], const(harmless))
         done[part] = rebuild(part, tuple(args))
     return done.get(node, node)
+
+
+def _hangs_on(operand: Node, mask: Node) -> bool:
+    """Whether an operand may be singular where the mask does not hold: one number is guarded by one condition only."""
+    return bool(operand.axes) or (not mask.axes and bool(operand.args))
 
 
 def _elementwise(root: Node) -> list[ir.Op]:

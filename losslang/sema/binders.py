@@ -15,6 +15,7 @@ from losslang.ir import ops
 from losslang.ir.grad import jacobian
 from losslang.ir.minimum import minimum
 from losslang.ir.nodes import Node
+from losslang.ir.rewrite import substitute
 from losslang.sema import ascent
 from losslang.sema.brackets import conjunction, split_domain
 from losslang.sema.elementwise import lift, tensor
@@ -122,6 +123,7 @@ def _derivative(of: Value, by: Value, name: ast.Name, node: ast.Call, scope: Sco
     inner, outer = split_domain(f.domain, apart)
     mask = conjunction([condition.node for condition in inner])
     summed = ops.reduce("sum", f.node, apart, mask) if apart else f.node
+    summed = substitute([summed], scope.session.values.get)[summed] if scope.session.values else summed
     rows = tuple(axis for axis in f.order if axis not in apart)
     return Tensor(jacobian(summed, x.node), (*rows, *x.order), (*outer, *x.domain))
 

@@ -246,7 +246,7 @@ def _weighed(text: Program, frame: Frame, plan: Plan, scope: Scope) -> ir.Object
     objective = ir.Objective(text.name, (), tuple(terms))
     for piped in plan.piped:
         objective = _piped(piped, objective, scope, frame)
-    objective = _auto_weights(objective, plan, scope.session)
+    objective = _auto_weights(objective, plan, scope)
     explicit.check_total(objective, plan)
     return objective
 
@@ -591,7 +591,7 @@ def _piped(piped: Piped, objective: ir.Objective, scope: Scope, frame: Frame) ->
     """The objective with one pass applied."""
     if piped.pipe.name in explicit.WORDS:
         return explicit.piped(piped, objective, scope)
-    balancer = _balancer(piped, objective.terms, frame, scope.session)
+    balancer = _balancer(piped, objective.terms, frame, scope)
     _check_once(objective, balancer, piped.pipe.step)
     return replace(objective, balancers=(*objective.balancers, balancer))
 
@@ -613,13 +613,13 @@ def _balancer_of(piped: Piped, frame: Frame) -> ast.Definition:
     return item
 
 
-def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, session: Session) -> ir.Balancer:
+def _balancer(piped: Piped, terms: Sequence[ir.Term], frame: Frame, scope: Scope) -> ir.Balancer:
     """The total of a balancer over the terms it is applied to."""
     item = _balancer_of(piped, frame)
     wanted = set(piped.terms)
     chosen = [term for term in terms if term.name in wanted]
     try:
-        total = balance(item, piped.pipe.arguments, chosen, frame, session)
+        total = balance(item, piped.pipe.arguments, chosen, frame, scope)
     except LosslangError as problem:
         raise at_call(problem, piped.pipe.step) from None
     return ir.Balancer(item.name, piped.terms, total)
@@ -645,12 +645,14 @@ def balance(
     arguments: Sequence[ast.Argument],
     terms: Sequence[ir.Term],
     frame: Frame,
-    session: Session,
+    caller: Scope,
 ) -> ir.Node:
     """A balancer's body over the values and nominal weights of terms, which are tensors over an axis of their own."""
+    session = caller.session
     scope = Scope(frame.environment.home(definition), session, definition.name)
     axis = scope.stacked(_terms_axis(definition), len(terms))
     session.terms[axis] = tuple(term.name for term in terms)
+    session.values.update({explicit.term_value(term.name): term.value for term in terms})
     losses = ops.stack(axis, [explicit.term_value(term.name) for term in terms])
     weights = ops.stack(axis, [term.weight for term in terms])
     given: dict[str, Value] = {"loss": Tensor(losses, (axis,)), "w": Tensor(weights, (axis,))}
@@ -659,7 +661,7 @@ def balance(
     for parameter in definition.parameters:
         if parameter.name in given:
             scope.values[parameter.name] = given[parameter.name]
-    parameters.bind_options(definition, own, options, scope)
+    parameters.bind_options(definition, own, options, scope, caller)
     value = memory.settled(scope, body.bindings_of(definition), lambda: _balanced(definition, scope))
     if not isinstance(value, Tensor) or value.order:
         raise error(
@@ -686,7 +688,7 @@ def _terms_axis(definition: ast.Definition) -> str:
     return next((group[0].name for group in groups if group[0].name is not None), "k")
 
 
-def _auto_weights(objective: ir.Objective, plan: Plan, session: Session) -> ir.Objective:
+def _auto_weights(objective: ir.Objective, plan: Plan, scope: Scope) -> ir.Objective:
     """``auto*loss`` is uncertainty weighting of that term."""
     chosen = tuple(part.name for part in plan.parts if any(is_auto(weight) for weight in part.weights))
     if not chosen:
@@ -695,7 +697,7 @@ def _auto_weights(objective: ir.Objective, plan: Plan, session: Session) -> ir.O
     assert isinstance(definition, ast.Definition)
     wanted = set(chosen)
     terms = [term for term in objective.terms if term.name in wanted]
-    total = balance(definition, (), terms, Frame(LIBRARY_ONLY), session)
+    total = balance(definition, (), terms, Frame(LIBRARY_ONLY), scope)
     balancer = ir.Balancer("uncertainty", chosen, total)
     _check_once(objective, balancer, next(part.span for part in plan.parts if part.name in chosen))
     return replace(objective, balancers=(*objective.balancers, balancer))

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from losslang.diagnostics import LosslangError, did_you_mean, error, renamed
+from losslang.ir import ops
 from losslang.sema import chance, kinds, learning, lists
+from losslang.sema.brackets import take
 from losslang.sema.elementwise import lift, tensor
 from losslang.sema.model import as_wanted
 from losslang.sema.resolve import axis_names, needs_input, sort_of, unknown_parameter
@@ -27,7 +29,7 @@ from losslang.sema.values import (
 )
 from losslang.source import Span
 from losslang.syntax import ast
-from losslang.types import Axes, Axis
+from losslang.types import INT, Axes, Axis
 
 
 def argument(parameter: ast.Parameter, expression: ast.Expression, scope: Scope) -> Value:
@@ -505,8 +507,9 @@ def bind_options(
     parameters: Sequence[ast.Parameter],
     options: dict[str | None, ast.Argument],
     scope: Scope,
+    caller: Scope,
 ) -> None:
-    """Bind the scalar options of a balancer."""
+    """Bind the options of a balancer: what is given has the names of the objective, a default those of the balancer."""
     names = {parameter.name for parameter in parameters}
     for name, option in options.items():
         if name not in names:
@@ -524,9 +527,25 @@ def bind_options(
                 hint=f"give it: | {definition.name}({parameter.name}=...)",
             )
         request = Request(Function(definition, scope.environment), {}, {parameter.name: span}, span, (), {})
-        drawn = given is None and chance.is_random(expression, scope)
-        value = _draw(parameter, expression, scope) if drawn else argument(parameter, expression, scope)
-        scope.values[parameter.name] = bound_value(parameter, value, request, scope)
+        if given is None and chance.is_random(expression, scope):
+            value = _draw(parameter, expression, scope)
+        else:
+            value = argument(parameter, expression, scope if given is None else caller)
+            value = _over_terms(parameter, value, scope) if isinstance(value, Tensor) else value
+        scope.bind(parameter.name, bound_value(parameter, value, request, scope))
+
+
+def _over_terms(parameter: ast.Parameter, x: Tensor, scope: Scope) -> Tensor:
+    """A tensor with one element for each term, under an axis of its own, along the axis of the terms."""
+    groups = parameter.type.groups if isinstance(parameter.type, ast.TensorType) else ()
+    if not groups or len(groups[-1]) != len(x.order):
+        return x
+    positions: dict[Axis, Tensor] = {}
+    for declared, axis in zip(groups[-1], x.order, strict=True):
+        terms = scope.axes.get(declared.name or "", ())
+        if len(terms) == 1 and terms[0] in scope.session.terms and terms[0] != axis:
+            positions[axis] = Tensor(ops.iota(terms[0]), terms, kind=INT)
+    return take(x, positions, scope) if positions else x
 
 
 def match_axes(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from losslang.diagnostics import LosslangError, Problems, did_you_mean, error, renamed
 from losslang.ir import ops
-from losslang.ir.nodes import ModelInput, Update
+from losslang.ir.nodes import ModelInput, Node, Update
 from losslang.sema.modules import Environment
 from losslang.sema.resolve import Sort
 from losslang.sema.values import Listed, Tensor, Value
@@ -83,6 +83,8 @@ class Session:
     """What `once` found; it holds the definitions too, so that no other takes the place of one."""
     terms: dict[Axis, tuple[str, ...]] = field(default_factory=dict[Axis, "tuple[str, ...]"])
     """The axes of balancers, and the names of the terms along each."""
+    values: dict[Node, Node] = field(default_factory=dict[Node, Node])
+    """What the terms are whose places balancers hold: a gradient of a place is that of the value."""
     updates: list[Update] = field(default_factory=list[Update])
     places: dict[str, Span] = field(default_factory=dict[str, Span])
     """Where the text asks for what has dimensions of its own: what is stored, learned or drawn, by key."""

@@ -46,11 +46,11 @@ objective main: table(samples=9)
 """
 
 DWA = """
-balancer dwa(loss, w: real[k], T: real = 2):
+balancer paced(loss, w: real[k], T: real = 2):
     before[k] = last(loss[k], loss[k])
     further[k] = last(before[k], before[k])
     sum[k](sum[k](1)*softmax[k](stop(before/further)/T)*w*loss)
-objective main: l1 + 0.5*mse | dwa
+objective main: l1 + 0.5*mse | paced
 """
 
 TEXTS = {"ema": EMA, "queue": MOCO, "table": TABLE, "balancer": DWA}
@@ -437,7 +437,7 @@ def test_terms_keep_their_values_where_others_come_and_go() -> None:
     after(batch("balancer", 2))
     before(batch("balancer", 2))
     for term in ("l1", "mse"):
-        key = f"state.dwa.before.{term}"
+        key = f"state.paced.before.{term}"
         assert torch.equal(before.state_dict()[key], after.state_dict()[key])
 
 
