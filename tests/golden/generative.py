@@ -174,7 +174,13 @@ def _hifigan_generator(p: Params, x: Inputs) -> str:
 @rule("generative", "hifigan_discriminator")
 def _hifigan_discriminator(p: Params, x: Inputs) -> str:
     names = sorted(name for name in x if name.startswith("r"))
-    return " + ".join(_discriminator("lsgan", name, f"g{name[1:]}") for name in names)
+    loss = " + ".join(_discriminator("lsgan", name, f"g{name[1:]}") for name in names)
+    return objective(_pairs(names, "g", "score"), loss)
+
+
+def _pairs(names: list[str], other: str, kind: str) -> str:
+    """Tensors that come in pairs of one shape; declared, since a loss is called r1 as well."""
+    return ", ".join(f"{name}, {other}{name[1:]}: {kind}[b{name[1:]}, ...s{name[1:]}]" for name in names)
 
 
 @rule("generative", "feature_matching")
@@ -182,13 +188,14 @@ def _feature_matching(p: Params, x: Inputs) -> str:
     forbid(p, loss="l1")
     names = sorted(name for name in x if name.startswith("f"))
     total = " + ".join(call("l1", pred=name, target=f"r{name[1:]}") for name in names)
-    return f"({total})/{len(names)}" if p.get("normalize") else total
+    return objective(_pairs(names, "r", "real"), f"({total})/{len(names)}" if p.get("normalize") else total)
 
 
 @rule("generative", "hifigan_feature_matching")
 def _hifigan_feature_matching(p: Params, x: Inputs) -> str:
     names = sorted(name for name in x if name.startswith("g"))
-    return f"2*({' + '.join(call('l1', pred=name, target=f'r{name[1:]}') for name in names)})"
+    total = " + ".join(call("l1", pred=name, target=f"r{name[1:]}") for name in names)
+    return objective(_pairs(names, "r", "real"), f"2*({total})")
 
 
 # ------------------------------------------------------------------------------------------ preferences
