@@ -8,6 +8,7 @@ vectors, then what is to be stored. A node's meta says which term it came from.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from keyword import iskeyword
 
 import torch
 from torch import fx, nn
@@ -70,12 +71,16 @@ def graph_of(
     return emitter.graph, emitter.problems
 
 
+OWN = ("self", "torch", "device", "inf", "nan", "getattr", "NoneType", "fx_pytree")
+"""Names that the code which fx writes has for itself."""
+
+
 def _placeholders(emitter: Emitter, objective: Objective) -> None:
     taken: set[str] = set()
 
     def placeholder(key: str) -> fx.Node:
         name = key.replace(".", "_")
-        while name in taken:
+        while name in taken or iskeyword(name) or name in OWN:
             name += "_"
         taken.add(name)
         return emitter.graph.placeholder(name)
@@ -86,7 +91,7 @@ def _placeholders(emitter: Emitter, objective: Objective) -> None:
         if emitter.like is None:
             emitter.like = emitter.values[node]
     for model in objective.models:
-        emitter.callees[model.name] = emitter.graph.placeholder(model.name)
+        emitter.callees[model.name] = placeholder(model.name)
     for slot in objective.slots():
         emitter.values[slot] = placeholder(slot.key)
     for update in objective.updates:

@@ -85,14 +85,14 @@ class Builder:
         return ast.Decorator(str(name), inside, span=self.span(at, last))
 
     def on_signature(self, parts: Parts) -> tuple[ast.Parameter, ...]:
-        """The parameters; bare names take the type of the first one after them that has one."""
+        """The parameters; bare names take the type and default of the first one after them that has any."""
         parameters: list[ast.Parameter] = []
-        following: ast.Type | None = None
+        following = ast.Parameter("", None, None)
         for parameter in reversed([part for part in parts if part is not None]):
             if parameter.type is None and parameter.default is None:
-                parameter = replace(parameter, type=following)
+                parameter = replace(parameter, type=following.type, default=following.default)
             else:
-                following = parameter.type
+                following = parameter
             parameters.append(parameter)
         return tuple(reversed(parameters))
 

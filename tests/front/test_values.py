@@ -401,3 +401,10 @@ def test_a_list_under_another_name_in_the_batch_is_bound_as_one() -> None:
         f"{MATCHING}objective main(): matching(l=3)", backend="eager", bind={"fake": "features"}
     )
     assert float(objective({"features": LAYERS, "real": LAYERS}).total) == 0
+
+
+def test_names_before_one_type_share_its_default() -> None:
+    text = "loss f(x: real[b, t], low, high: real = 2, noise, other: real[b] = normal()) -> [b]:\n"
+    text += "    mean[t](x)*(high + low) + noise - other\n\nobjective main(): f"
+    assert total(text, x=X) != pytest.approx(float(4 * X.mean()))  # each has draws of its own
+    assert total(f"{text}(noise=0, other=0)", x=X) == pytest.approx(float(4 * X.mean()))

@@ -413,7 +413,24 @@ def test_layout_does_not_matter() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["max", "sum", "size", "forward", "training", "input", "len"])
+WORDS = [
+    "max",
+    "sum",
+    "size",
+    "forward",
+    "training",
+    "input",
+    "len",
+    "class",
+    "lambda",
+    "self",
+    "torch",
+    "device",
+    "from",
+]
+
+
+@pytest.mark.parametrize("name", WORDS)
 def test_an_input_may_have_any_name(name: str) -> None:
     """Also that of a function which the graph calls."""
     batch = rows()
