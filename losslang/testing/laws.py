@@ -81,6 +81,9 @@ def _with_inputs(call: ast.Expression, arrays: dict[str, Array], subject: Subjec
         if value is None or not value.ndim:
             return None
         if isinstance(node, ast.Argument):
+            own = subject.parameters.get(node.name or "")
+            if own is not None and isinstance(own.default, ast.ListOf):
+                return node  # numbers that the definition needs when it is compiled: the lengths of windows
             return ast.Argument(name(node.name or "x", value), node.name)
         return name("x", value)
 

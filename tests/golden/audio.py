@@ -29,6 +29,11 @@ def _stft(p: Params, x: Inputs) -> str:
     return objective(WAVES, f"{literal(p['w_phs'])}*mse({angles[0]}, {angles[1]})")
 
 
+@rule("generative", "multi_resolution_stft")
+def _resolutions(p: Params, x: Inputs) -> str:
+    return objective(WAVES, call("multi_resolution_stft", pred="input", target="target"))
+
+
 def _ratio(name: str) -> None:
     @rule("generative", name)
     def adapter(p: Params, x: Inputs) -> str:

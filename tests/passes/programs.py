@@ -32,6 +32,7 @@ SPELLED = {
     "w_mse": ("eps=0.5",),
     "mochi": ("hard=3",),
     "stft_loss": ("n=8", "hop=2", "win=8"),
+    "multi_resolution_stft": ("n=[8, 4]", "hop=[2, 1]", "win=[8, 4]"),
     "sinkhorn": ("steps=3",),
 }
 """What losses need besides their defaults: here are fewer samples than dimensions, short queues, short sounds."""
