@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,12 +12,14 @@ from losslang.ir.nodes import ModelCall, ModelInput
 Array = NDArray[Any]
 
 CLASSES = 3
-"""How many scores an item gets from the model that stands for any other."""
+"""How long an axis is that only what a model gives has: scores of classes, rows of an image."""
 
 
-def stand_in(model: ModelInput, classes: int = CLASSES) -> Twin:
-    """What stands for any model of a type: the first numbers of an item are its scores, or half of its squared length
-    is its score, if it has only one."""
+def stand_in(model: ModelInput, extents: Mapping[str, int] | None = None) -> Twin:
+    """What stands for any model of a type: the first numbers of an item are its scores or pixels, and then zeros; half
+    of its squared length is its score, if it has only one."""
+    from math import prod
+
     from torch.nn.functional import pad
 
     own = [axis for axis in model.gives if axis not in model.takes and not axis.rest]
@@ -26,8 +28,9 @@ def stand_in(model: ModelInput, classes: int = CLASSES) -> Twin:
         flat = x.reshape(len(x), -1)
         if not own:
             return (flat * flat).sum(1) / 2
-        missing = max(0, classes - flat.shape[1])
-        return pad(flat, (0, missing))[:, :classes]
+        shape = [axis.size or (extents or {}).get(axis.name, CLASSES) for axis in own]
+        missing = max(0, prod(shape) - flat.shape[1])
+        return pad(flat, (0, missing))[:, : prod(shape)].reshape(-1, *shape)
 
     return Twin(model.name, scores)
 

@@ -17,6 +17,7 @@ from tests.golden.adapters import (
     rule,
     times,
 )
+from tests.golden.memory import start
 
 
 # ------------------------------------------------------------------------------------------ games
@@ -494,6 +495,16 @@ def _gradient_penalty(p: Params, x: Inputs) -> str:
 @rule("generative", "r1_penalty")
 def _r1(p: Params, x: Inputs) -> str:
     return _penalised(x, ["real"], "", call("r1", D=CRITIC, real="real"))
+
+
+@rule("generative", "path_length_regularization")
+def _path_length(p: Params, x: Inputs) -> str:
+    p.note("path_lengths_mean", "new_mean_path_length")
+    start(x, mean_path_length="path_length.usual")
+    x["A"] = x["A"].reshape(*x["latents"].shape[1:], *x["noise"].shape[1:])
+    net = "fn net(z: real[b, l, d], A: real[l, d, c, h, w]) -> [b, c, h, w]: tanh(sum[l, d](z*A))\n\n"
+    loss = call("path_length", G="net(A=A)", z="latents", noise="noise", decay=p["decay"])
+    return net + objective("latents: real[b, l, d], noise: real[b, c, h, w], A: real[l, d, c, h, w]", loss)
 
 
 # ------------------------------------------------------------------------------------------ codes

@@ -72,6 +72,7 @@ def check(domain: str, case: Case, arrays: Arrays, backend: str) -> None:
         compare(domain, case, value, arrays[case["value"]], None)
     for name in case["grad_wrt"]:
         found, expected = gradients[identifier(name)], arrays[case["grad"][name]]
+        found = found.reshape(expected.shape)  # an adapter may have given an input other dimensions
         if (domain, case["id"]) in TIES:
             found, expected = (levelled(g, inputs[name].numpy()) for g in (found, expected))
         compare(domain, case, found, expected, name)

@@ -185,7 +185,7 @@ class AnyModel:
 
     def run(self, call: ir.ModelCall, steps: tuple[int, ...], args: Sequence[Array], rows: Sequence[int]) -> Array:
         """The result of the model that stands for this type, or a derivative of it."""
-        return stand_in(call.model, _EXTENTS["c"]).run(call, steps, args, rows)
+        return stand_in(call.model, _EXTENTS).run(call, steps, args, rows)
 
 
 def oracle(inputs: dict[str, Array], slots: dict[str, float] | None = None) -> Oracle:
@@ -213,7 +213,7 @@ def oracle(inputs: dict[str, Array], slots: dict[str, float] | None = None) -> O
         {spec: features(spec) for spec in specs},
         {spec: transposed(spec) for spec in specs},
         {spec: [np.linspace(0.1, 1, count) for count in TAPS[spec.name]] for spec in specs},
-        models={"model": AnyModel(), "D": AnyModel()},
+        models={"model": AnyModel(), "D": AnyModel(), "G": AnyModel()},
     )
 
 
