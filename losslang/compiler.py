@@ -376,7 +376,13 @@ def signature(objective: ir.Objective, inputs: Sequence[ir.Input]) -> Signature:
             *places.get(node.name, ("", ())),
         )
 
-    models = tuple(ModelSpec(model.name, model.type_text) for model in objective.models)
+    callers = _callers(objective)
+
+    def model(one: ir.ModelInput) -> ModelSpec:
+        terms = tuple(callers.get(one.name, ()))
+        return ModelSpec(one.name, one.type_text, objective.origin.terms.get(terms[0]) if terms else None, terms)
+
+    models = tuple(map(model, objective.models))
     places = {leaf: (held.name, place) for held in objective.lists for leaf, place in ir.leaves(held.items)}
     lists = tuple((held.name, _counts(held.items)) for held in objective.lists)
     return Signature(tuple(map(spec, inputs)), models, lists)
@@ -441,6 +447,16 @@ def _users(objective: ir.Objective) -> dict[Node, list[str]]:
         for node in ir.topological([term.value, term.weight]):
             if isinstance(node, ir.Input):
                 found.setdefault(node, []).append(term.name)
+    return found
+
+
+def _callers(objective: ir.Objective) -> dict[str, list[str]]:
+    """The terms that call each model."""
+    found: dict[str, list[str]] = {}
+    for term in objective.terms:
+        nodes = ir.topological([term.value, term.weight])
+        for name in {node.call.model.name for node in nodes if isinstance(node, ir.Model | ir.ModelVjp)}:
+            found.setdefault(name, []).append(term.name)
     return found
 
 

@@ -109,7 +109,13 @@ def spread(key: str, value: object, counts: Counts) -> dict[str, Any]:
 
 
 def _error(
-    code: str, message: str, about: Sequence[tuple[str, InputSpec]], *, expected: str, found: str, hint: str | None
+    code: str,
+    message: str,
+    about: Sequence[tuple[str, InputSpec | ModelSpec]],
+    *,
+    expected: str,
+    found: str,
+    hint: str | None,
 ) -> LosslangError:
     """An error about inputs of a call, at the places where the text uses them."""
     places = [(key, spec.place) for key, spec in about if spec.place is not None]
@@ -130,7 +136,7 @@ SHOWN = 5
 """Terms that a message names."""
 
 
-def users(about: Sequence[tuple[str, InputSpec]]) -> list[str]:
+def users(about: Sequence[tuple[str, InputSpec | ModelSpec]]) -> list[str]:
     """Which terms use inputs, in a sentence for each set of terms."""
     together: dict[tuple[str, ...], list[str]] = {}
     for key, spec in about:
@@ -149,6 +155,10 @@ class ModelSpec:
 
     name: str
     type: str
+    place: Span | None = None
+    """Where the text uses it first."""
+    terms: tuple[str, ...] = ()
+    """The terms that use it."""
 
     @property
     def argument(self) -> str:
@@ -163,18 +173,20 @@ class ModelSpec:
 def check_model(spec: ModelSpec, key: str, model: object) -> None:
     """What is passed for a model can be called."""
     if isinstance(model, Tensor) or not callable(model):
-        raise error(
+        raise _error(
             "LL0504",
             f"'{key}' is no model",
+            [(key, spec)],
             expected=f"a module or function: {spec.type}",
             found=f"a tensor {tuple(model.shape)}" if isinstance(model, Tensor) else type(model).__name__,
             hint=f"pass the network itself: objective({key}=net, ...)",
         )
 
 
-def wrong_model(problem: ModelError) -> LosslangError:
+def wrong_model(problem: ModelError, models: Sequence[ModelSpec]) -> LosslangError:
     """The error for a model that does not do what its type says."""
-    return error("LL0513", problem.message, expected=problem.expected, found=problem.found, hint=problem.hint)
+    about = [(spec.name, spec) for spec in models if spec.name == problem.name]
+    return _error("LL0513", problem.message, about, expected=problem.expected, found=problem.found, hint=problem.hint)
 
 
 def check_bind(bind: Mapping[str, str], inputs: Sequence[InputSpec | ModelSpec]) -> None:
@@ -215,7 +227,7 @@ def missing(keys: Sequence[str], inputs: Sequence[InputSpec | ModelSpec], given:
     return _error(
         "LL0501",
         "missing: " + ", ".join(dict.fromkeys(name.partition("[")[0] for name, _ in lacking)),
-        [(name, s) for name, s in lacking if isinstance(s, InputSpec)],
+        lacking,
         expected=", ".join(f"{name}: {s.type}" for name, s in lacking),
         found=", ".join(given) or "nothing",
         hint=near

@@ -15,8 +15,9 @@ from torch.func import functional_call
 class ModelError(Exception):
     """A model that does not do what its type says; the objective makes a diagnostic of it."""
 
-    def __init__(self, message: str, expected: str, found: str, hint: str) -> None:
-        super().__init__(message, expected, found, hint)
+    def __init__(self, name: str, message: str, expected: str, found: str, hint: str) -> None:
+        super().__init__(name, message, expected, found, hint)
+        self.name = name
         self.message, self.expected, self.found, self.hint = message, expected, found, hint
 
     def __str__(self) -> str:
@@ -43,6 +44,7 @@ class Callee(NamedTuple):
         if isinstance(self.function, nn.Module):
             return self.function
         raise ModelError(
+            self.name,
             f"the model '{self.name}' is a function, and {why}",
             "an nn.Module",
             type(self.function).__name__,
@@ -104,6 +106,7 @@ def run(callee: Callee, frozen: bool, live: bool, tracked: bool, x: Tensor) -> R
         y = _called(callee, frozen or not live, x)
     if tracked and not y.requires_grad:
         raise ModelError(
+            callee.name,
             f"the model '{callee.name}' was differentiated, and its result has no history",
             "a result that autograd knows the way back from",
             "a tensor without one",
@@ -130,6 +133,7 @@ def _called(callee: Callee, frozen: bool, x: Tensor) -> Tensor:
     if isinstance(result, Tensor):
         return result
     raise ModelError(
+        callee.name,
         f"the model '{callee.name}' gave no tensor",
         f"a tensor, as in {callee.type}",
         type(result).__name__,
@@ -159,6 +163,7 @@ def result(callee: Callee, made: Run, extents: Sequence[int | None], rest: int) 
         return y
     wanted = ", ".join("..." if place == rest else "any" if n is None else str(n) for place, n in enumerate(extents))
     raise ModelError(
+        callee.name,
         f"the model '{callee.name}' gave a result of another shape than its type says",
         f"({wanted}), for {callee.type}",
         str(tuple(made.result.shape)),

@@ -278,7 +278,7 @@ class Objective(nn.Module):
             except GraphError as problem:
                 raise self._failure(problem, inputs) from problem.__cause__
             except ModelError as problem:
-                raise checks.wrong_model(problem) from None
+                raise checks.wrong_model(problem, self.signature.models) from None
         if self.training:
             self._commit(stored)
         if values.dim() > 1 or len(self.term_names) != values.shape[0]:

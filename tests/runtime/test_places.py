@@ -181,3 +181,17 @@ def test_a_copy_knows_its_places(again: Callable[[losslang.Objective], losslang.
     objective = again(eager("l1 + ce"))
     found = refused(lambda: objective(pred=torch.rand(3), target=torch.rand(3), logits=torch.randn(4, 5)))
     assert found.span is not None and found.span.text == "ce"
+
+
+@pytest.mark.parametrize(
+    ("model", "code"), [(lambda x: x[:2], "LL0513"), (lambda x: (x, x), "LL0513"), (torch.rand(2), "LL0504")]
+)
+def test_a_model_is_told_with_its_term(model: object, code: str) -> None:
+    text = (
+        "objective o(net: real[b, d] -> logit[b, c], x: real[b, d], y: label[b] < c):\n    l1(x, 0) + ce(net(x), y)\n"
+    )
+    objective = eager(text)
+    found = refused(lambda: objective({"net": model, "x": torch.rand(3, 4), "y": torch.tensor([0, 1, 1])}))
+    assert found.code == code
+    assert found.span is not None and found.span.text == "ce(net(x), y)"
+    assert found.notes == ("'net' is used by the term ce",)
