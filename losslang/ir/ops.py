@@ -123,7 +123,8 @@ def const(value: float | int | bool) -> Node:
     if abs(value) > LARGEST_WHOLE:
         value = float(value)
     dtype: DType = "bool" if isinstance(value, bool) else "int" if isinstance(value, int) else "real"
-    value = math.nan if value != value else value  # one NaN: it equals itself only by identity
+    if dtype == "real":
+        value = math.nan if value != value else value + 0.0  # one NaN, which equals itself by identity only, and one 0
     return intern(ir.Const, (), (), dtype, value)
 
 

@@ -161,7 +161,7 @@ def _guard(node: Node, mask: Node) -> Node:
 
 def _hangs_on(operand: Node, mask: Node) -> bool:
     """Whether an operand may be singular where the mask does not hold: one number is guarded by one condition only."""
-    return bool(operand.axes) or (not mask.axes and bool(operand.args))
+    return bool(operand.axes) or (not mask.axes and isinstance(operand, ir.Slot | ir.Op | ir.Reduce))
 
 
 def _elementwise(root: Node) -> list[ir.Op]:

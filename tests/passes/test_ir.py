@@ -198,3 +198,9 @@ def test_a_pick_visits_shared_parts_once() -> None:
     picked = index(value, {C: L})
     assert picked.axes == (ROW,)
     assert len(topological([picked])) < 200
+
+
+def test_there_is_one_zero() -> None:
+    first = ops.const(-0.0)
+    assert first is ops.const(0.0)
+    assert isinstance(first, ir.Const) and math.copysign(1, first.value) == 1

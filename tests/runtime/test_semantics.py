@@ -332,3 +332,12 @@ def test_a_term_has_the_name_that_it_is_given() -> None:
     assert [term.name for term in objective("mse as first + 2*mse").terms] == ["first", "mse"]
     text = "objective main(a, b: real[i]):\n    second = mse(a, b)\n    second + l1(a, b)\n"
     assert [term.name for term in objective(text).terms] == ["second", "l1"]
+
+
+def test_a_learned_number_at_its_singular_point_has_no_gradient_from_the_branch_not_taken() -> None:
+    text = "loss f(x: real[b], s: real) -> [b]:\n    x*(1/s if s > 0 else 2)\nobjective main: f(s=auto(0))\n"
+    objective = losslang.compile(text, backend="eager")
+    x = torch.ones(3, requires_grad=True)
+    objective(x=x).total.backward()
+    assert x.grad is not None and x.grad.tolist() == pytest.approx([2 / 3] * 3)
+    assert all(p.grad is not None and float(p.grad) == 0 for p in objective.parameters())
