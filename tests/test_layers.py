@@ -67,9 +67,11 @@ LAYERS = {
     "lowering": Layer({"ir", "types", "diagnostics", "runtime"}, torch="yes"),
     "backends": Layer({"diagnostics", "runtime"}, torch="yes"),
     # 6
+    "signature": Layer(FRONT | {"sema", "passes", "runtime"}, torch="late"),
     "compiler": Layer(
         FRONT
-        | {"", "builder", "config", "difference", "explanation", "sema", "passes", "runtime", "lowering", "backends"},
+        | {"", "builder", "config", "difference", "explanation", "sema", "passes", "runtime", "lowering", "backends"}
+        | {"signature"},
         torch="late",
     ),
     # 7
