@@ -172,7 +172,7 @@ def _like(given: ast.Expression, centre: Tensor, what: str, scope: Scope, least:
             found=axes_text(found.order),
             hint="it is a value for each element of what the ball is around, or the same for all",
         )
-    return replace(found, node=ops.apply("real", found.node) if found.node.dtype != "real" else found.node)
+    return replace(found, node=ops.apply("real", found.node))
 
 
 def _ball(
@@ -267,7 +267,7 @@ def _function(name: str, bound: str, z: Tensor, node: ast.Call, scope: Scope) ->
     value = tensor(scope.session.evaluate(body, inner), body.span)
     if value.order or value.domain:
         raise not_one_number(name, value, body.span, scope)
-    return ops.apply("real", value.node) if value.node.dtype != "real" else value.node
+    return ops.apply("real", value.node)
 
 
 def not_one_number(name: str, value: Tensor, span: Span, scope: Scope) -> LosslangError:

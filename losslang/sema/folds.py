@@ -68,7 +68,7 @@ def unrolled(
             found=f"{len(changing) * steps}",
             hint="fewer steps, or what does not change from step to step in a binding of its own",
         )
-    held = [ops.apply("real", node) if node.dtype != "real" else node for node in start]
+    held = [ops.apply("real", node) for node in start]
     for step in range(steps):
         now: dict[Node, Node] = dict(zip(leaves, held, strict=True))
         if place is not None:
@@ -76,5 +76,5 @@ def unrolled(
         for node in changing:
             now[node] = rebuild(node, tuple(now.get(arg, arg) for arg in node.args))
         held = [now.get(node, node) for node in body]
-        held = [ops.apply("real", node) if node.dtype != "real" else node for node in held]
+        held = [ops.apply("real", node) for node in held]
     return held

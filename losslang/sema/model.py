@@ -57,8 +57,7 @@ def derivative(
 
 
 def _operand(value: Model, x: Tensor) -> Node:
-    real = value.input.argument.dtype == "real" and x.node.dtype != "real"
-    return ops.apply("real", x.node) if real else x.node
+    return ops.apply("real", x.node) if value.input.argument.dtype == "real" else x.node
 
 
 def _call(value: Model, x: Tensor, scope: Scope, span: Span, takes: Axes | None) -> ModelCall:
