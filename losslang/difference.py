@@ -252,7 +252,7 @@ def _weight(part: Part, name: str, side: _Side) -> str:
 
 def _call(part: Part, frame: Frame) -> tuple[ast.Definition, dict[str, str]] | None:
     """The definition that a term calls, and what each of its parameters is."""
-    callee = part.body.callee if isinstance(part.body, ast.Call) else part.body
+    callee = ast.callee_of(part.body)
     definition = frame.definition(callee) if isinstance(callee, ast.Name) else None
     if definition is None:
         return None

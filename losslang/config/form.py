@@ -233,8 +233,7 @@ def _term(entry: Entry) -> ast.Expression:
 
 def _labelled(whole: ast.Expression, body: ast.Expression, name: str, span: Span) -> ast.Expression:
     """A term under its name, where that is not the name which its loss gives it."""
-    callee = body.callee if isinstance(body, ast.Call) else body
-    plain = callee == ast.Name(name) and isinstance(library().find(name), ast.Definition)
+    plain = ast.callee_of(body) == ast.Name(name) and isinstance(library().find(name), ast.Definition)
     return replace(whole, span=span) if plain else ast.Labelled(whole, name, span=span)
 
 

@@ -469,7 +469,7 @@ def _rows(body: ast.Expression, scope: Scope) -> modifiers.Result:
 
 def _check_direction(part: Part, scope: Scope) -> None:
     """A bare fn has no direction: it may be higher-is-better."""
-    callee = part.body.callee if isinstance(part.body, ast.Call) else part.body
+    callee = ast.callee_of(part.body)
     if not isinstance(callee, ast.Name) or callee.name in scope.values or sum(map(_is_negative, part.weights)) % 2:
         return
     item = defined(callee.name, scope)

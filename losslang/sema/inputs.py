@@ -226,8 +226,7 @@ class Inputs:
         if definition is None:
             model = self.models.get(model_name(call.callee) or "")
             return self._builtin(call, wanted) if model is None else self._model_call(model, call, wanted)
-        callee = call.callee.base if isinstance(call.callee, ast.Index) else call.callee
-        alias = self.frame.alias(callee.name) if isinstance(callee, ast.Name) else None
+        alias = self.frame.alias(ast.called_name(call))
         if alias is not None:
             return self._alias(alias, call, wanted)
         if definition.keyword not in ("loss", "fn"):
@@ -277,8 +276,7 @@ class Inputs:
 
     def _builtin(self, call: ast.Call, wanted: Wanted | None) -> Wanted | None:
         """A map keeps its axes: what is wanted of its result is wanted of its argument, in the kind it takes."""
-        callee = call.callee.base if isinstance(call.callee, ast.Index) else call.callee
-        name = callee.name if isinstance(callee, ast.Name) else ""
+        name = ast.called_name(call)
         bound = ast.bound_names(call)
         if bound:
             return self._binder(call, bound)

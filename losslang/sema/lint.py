@@ -256,7 +256,7 @@ def maximised(case: Case) -> Iterator[Diagnostic]:
         part = case.parts.get(term.name)
         if part is None or term.name in balanced or not isinstance(term.weight, ir.Const) or term.weight.value >= 0:
             continue
-        definition = case.frame.definition(part.body.callee if isinstance(part.body, ast.Call) else part.body)
+        definition = case.frame.definition(ast.callee_of(part.body))
         if definition is None or definition.keyword != "loss" or not _endless(definition):
             continue
         yield warning(
@@ -539,16 +539,11 @@ STEPS = frozenset({"stop", "round", "floor", "ceil", "sign", "argmax", "argmin",
 
 def _is_stopped(value: ast.Expression, frame: Frame) -> bool:
     """Whether every tensor in a value stands inside of something that lets no gradient through."""
-    stops = [node for node in ast.walk(value) if isinstance(node, ast.Call) and _callee_name(node) in STEPS]
+    stops = [node for node in ast.walk(value) if isinstance(node, ast.Call) and ast.called_name(node) in STEPS]
     inside = {id(name) for stop in stops for name in ast.walk(stop)}
     names = [node for node in ast.walk(value) if isinstance(node, ast.Name)]
     learned = [node for node in names if frame.is_input(node.name) or node.name in frame.models]
     return bool(stops) and all(id(node) in inside for node in learned)
-
-
-def _callee_name(call: ast.Call) -> str:
-    callee = call.callee.base if isinstance(call.callee, ast.Index) else call.callee
-    return callee.name if isinstance(callee, ast.Name) else ""
 
 
 def weighed_logits(case: Case) -> Iterator[Diagnostic]:

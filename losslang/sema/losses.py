@@ -58,9 +58,7 @@ Change = Callable[[ast.Name | ast.Call, ast.Definition], ast.Expression]
 
 def definition_of(node: ast.Expression, environment: Environment) -> ast.Definition | None:
     """The definition that a name or call is of; for an alias, one with the parameters of its parts."""
-    callee = node.callee if isinstance(node, ast.Call) else node
-    callee = callee.base if isinstance(callee, ast.Index) else callee
-    name = callee.name if isinstance(callee, ast.Name) else ""
+    name = ast.called_name(node)
     item = environment.find(name) if name else None
     if not isinstance(item, ast.Alias):
         return item
@@ -138,6 +136,6 @@ def applied(
         every |= bound.modifiers
         more = [ast.Argument(value, name, span=value.span) for name, value in every.items() if name not in _given(node)]
         old = node.arguments if isinstance(node, ast.Call) else ()
-        return ast.Call(node.callee if isinstance(node, ast.Call) else node, (*old, *more), span=node.span)
+        return ast.Call(ast.callee_of(node), (*old, *more), span=node.span)
 
     return map_parts(alias.value, environment, give)

@@ -128,7 +128,7 @@ class Frame:
                 return "number"
             case ast.Call(callee=callee) if model_name(callee) in self.models:
                 return "tensor"
-            case ast.Name() | ast.Call() if self.definition(_callee(expression)) is not None:
+            case ast.Name() | ast.Call() if self.definition(ast.callee_of(expression)) is not None:
                 return "tensor" if self._has_input(expression) else "function"
             case _ if self._has_input(expression):
                 return "tensor"
@@ -185,7 +185,7 @@ def _operands(expression: ast.Expression) -> Iterator[ast.Expression]:
 
 def _called(part: ast.Expression) -> str:
     """The name of what is called, or of a bare name; empty for anything else."""
-    callee = part.callee if isinstance(part, ast.Call) else part
+    callee = ast.callee_of(part)
     return callee.name if isinstance(callee, ast.Name) else ""
 
 
@@ -208,10 +208,6 @@ def model_name(expression: ast.Expression) -> str | None:
 def is_auto(weight: ast.Expression) -> bool:
     """Whether a factor of a weight is the word ``auto``."""
     return isinstance(weight, ast.Name) and weight.name == "auto"
-
-
-def _callee(expression: ast.Name | ast.Call) -> ast.Expression:
-    return expression.callee if isinstance(expression, ast.Call) else expression
 
 
 def names(expression: ast.Expression, *, callees: bool = True) -> Iterator[ast.Name]:
@@ -390,7 +386,7 @@ class Plan:
 
     def _check_loss(self, body: ast.Expression) -> None:
         """A balancer stands after the terms; an objective is none of its own terms."""
-        definition = self.frame.definition(body.callee if isinstance(body, ast.Call) else body)
+        definition = self.frame.definition(ast.callee_of(body))
         if definition is not None and definition.keyword not in ("loss", "fn"):
             balancer = definition.keyword == "balancer"
             raise error(
@@ -448,7 +444,7 @@ class Plan:
 
     def _no_loss(self, body: ast.Expression) -> LosslangError:
         """Why an expression is no term."""
-        callee = body.callee if isinstance(body, ast.Call) else body
+        callee = ast.callee_of(body)
         callee = callee.base if isinstance(callee, ast.Index) else callee
         example = "a loss, such as 0.5*l1 + focal(gamma=2)"
         if isinstance(body, ast.String):

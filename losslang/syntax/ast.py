@@ -361,6 +361,18 @@ def walk(node: Node) -> Iterator[Node]:
         waiting.extend(reversed(children(current)))
 
 
+def callee_of(node: Expression) -> Expression:
+    """What a call calls; of what is no call, that itself."""
+    return node.callee if isinstance(node, Call) else node
+
+
+def called_name(node: Expression) -> str:
+    """The name of what is called or indexed: ``f`` of ``f``, ``f(x)`` and ``f[i](x)``; empty where it has none."""
+    callee = callee_of(node)
+    callee = callee.base if isinstance(callee, Index) else callee
+    return callee.name if isinstance(callee, Name) else ""
+
+
 def bound_names(call: Call) -> frozenset[str]:
     """The variables that a call binds in its body: ``z`` in ``argmax[z in ball(...)](f)``."""
     items = call.callee.items if isinstance(call.callee, Index) else ()
