@@ -15,6 +15,7 @@ from losslang.ir.nodes import Node
 from losslang.sema.brackets import bracket_axes, conjunction, joined, split_domain
 from losslang.sema.elementwise import tensor
 from losslang.sema.folds import number_of_steps, unrolled, variable
+from losslang.sema.networks import checked_derivative
 from losslang.sema.scope import Scope
 from losslang.sema.values import Condition, Static, Tensor, axes_text, describe
 from losslang.source import Span
@@ -80,7 +81,8 @@ def extremum(name: str, bound: str, set_: ast.Call, node: ast.Call, scope: Scope
     ball, domain = _ball(set_, given, [centre, start, step], scope)
     steps = number_of_steps(settings["steps"], scope)
     leaf = variable(centre.order)
-    slope = gradients(_function(name, bound, Tensor(leaf, centre.order, domain), node, scope), [leaf])[0]
+    function = _function(name, bound, Tensor(leaf, centre.order, domain), node, scope)
+    slope = checked_derivative(gradients(function, [leaf])[0], node.span)
     moved = ops.apply("sub" if name == "argmin" else "add", leaf, ops.apply("mul", step.node, ball.direction(slope)))
     (reached,) = unrolled([start.node], [leaf], [ball.projected(moved)], steps, None, node.span)
     return Tensor(ops.apply("stop", reached if steps else ball.projected(reached)), centre.order, domain)

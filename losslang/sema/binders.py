@@ -16,7 +16,7 @@ from losslang.ir.grad import jacobian
 from losslang.ir.minimum import minimum
 from losslang.ir.nodes import Node
 from losslang.ir.rewrite import substitute
-from losslang.sema import ascent
+from losslang.sema import ascent, networks
 from losslang.sema.brackets import conjunction, split_domain
 from losslang.sema.elementwise import lift, tensor
 from losslang.sema.folds import number_of_steps, unrolled, variable
@@ -125,7 +125,8 @@ def _derivative(of: Value, by: Value, name: ast.Name, node: ast.Call, scope: Sco
     summed = ops.reduce("sum", f.node, apart, mask) if apart else f.node
     summed = substitute([summed], scope.session.values.get)[summed] if scope.session.values else summed
     rows = tuple(axis for axis in f.order if axis not in apart)
-    return Tensor(jacobian(summed, x.node), (*rows, *x.order), (*outer, *x.domain))
+    slope = networks.checked_derivative(jacobian(summed, x.node), node.span)
+    return Tensor(slope, (*rows, *x.order), (*outer, *x.domain))
 
 
 def _variable_of(by: Value, name: ast.Name, scope: Scope) -> Tensor:

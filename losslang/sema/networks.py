@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from losslang.diagnostics import error
 from losslang.ir.netspec import TAPS, NetSpec, canonical
-from losslang.ir.nodes import Heads, Net, intern
+from losslang.ir.nodes import Heads, Net, NetVjp, Node, intern, topological
 from losslang.sema import kinds
 from losslang.sema.brackets import split_domain
 from losslang.sema.elementwise import tensor
@@ -15,6 +15,25 @@ from losslang.sema.values import Listed, Network, Tensor, Value, describe
 from losslang.source import Span
 from losslang.syntax import ast
 from losslang.types import Axis, Kind
+
+
+def checked_derivative(node: Node, span: Span) -> Node:
+    """A derivative that the compiled module can carry out: none through a feature network.
+
+    Raises:
+        LosslangError: LL0309.
+    """
+    through = next((part for part in topological([node]) if isinstance(part, NetVjp)), None)
+    if through is None:
+        return node
+    raise error(
+        "LL0309",
+        f"this is differentiated through the feature network {through.spec.name}",
+        span,
+        expected="a derivative by formulas and by models of your own",
+        found=f"a derivative of its feature maps ({through.spec})",
+        hint="leave such a term outside: (l1 + mse | gradfrac(wrt=pred)) + 0.5*lpips; or pass the network as a model",
+    )
 
 
 def network(name: str, arguments: Sequence[ast.Argument], span: Span) -> Network:
