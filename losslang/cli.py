@@ -23,7 +23,7 @@ import losslang
 from losslang import compiler
 from losslang.compiler import Unit
 from losslang.diagnostics import Diagnostic, Form, LosslangError, LosslangWarning, mended, render
-from losslang.source import Source
+from losslang.source import Source, decoded
 
 if TYPE_CHECKING:
     from losslang.runtime.module import Objective, Output
@@ -229,7 +229,7 @@ def _read(path: Path) -> str:
 
 def _decoded(data: bytes, name: str) -> str:
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return decoded(data)
     except UnicodeDecodeError as problem:
         raise UsageError(f"{name} is no text in UTF-8 (byte {problem.start})") from None
 

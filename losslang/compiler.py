@@ -27,7 +27,7 @@ from losslang.sema.review import review
 from losslang.sema.settings import Scalar
 from losslang.sema.unit import Unit
 from losslang.signature import fixed_ranks, needs, signature, slot_specs
-from losslang.source import Source
+from losslang.source import Source, decoded
 from losslang.syntax import ast, parser, printer
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _bare(text: Text) -> Unit:
 
 def _text_of(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return decoded(file.read_bytes())
     except UnicodeDecodeError as problem:
         raise error(
             "LL0105",

@@ -7,6 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 
+def decoded(data: bytes) -> str:
+    r"""The text in the bytes of a file: UTF-8 with or without a mark, its line ends as ``\n``.
+
+    Raises:
+        UnicodeDecodeError: for bytes that are no UTF-8.
+    """
+    return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
 @dataclass(frozen=True)
 class Source:
     """A text and the name that diagnostics give it (a path, or ``<expression>``)."""

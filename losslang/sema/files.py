@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from losslang.diagnostics import LosslangError, did_you_mean, error
-from losslang.source import Source
+from losslang.source import Source, decoded
 from losslang.syntax import ast
 
 SUFFIX = ".loss"
@@ -96,7 +96,7 @@ def read(use: ast.Use, path: Path) -> Source:
         LosslangError: LL0209 where it cannot be read.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return Source(str(path), decoded(path.read_bytes()))
     except (OSError, UnicodeDecodeError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else f"no UTF-8 at byte {problem.start}"
         raise error(
@@ -107,7 +107,6 @@ def read(use: ast.Use, path: Path) -> Source:
             found=str(path),
             hint="see who may read the file, and how it was saved",
         ) from None
-    return Source(str(path), text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def unknown(use: ast.Use, families: list[str], search: Search) -> LosslangError:
