@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -235,6 +235,21 @@ def value_and_gradients(root: Node, of: Objective, inputs: dict[str, Array]) -> 
     found = gradients(root, wrt)
     value = state.evaluate([root, *of.inputs, *found])[0]
     return [value, *(_in_dims(state, node, gradient) for node, gradient in zip(wrt, found, strict=True))]
+
+
+def of_module(module: Any, of: Objective, inputs: Mapping[str, Array]) -> list[Array]:
+    """As `value_and_gradients`, of a compiled or exported module, in float64."""
+    import torch
+
+    batch = {name: torch.from_numpy(np.array(x)) for name, x in inputs.items()}
+    batch = {name: x.double() if x.is_floating_point() else x for name, x in batch.items()}
+    leaves = [batch[node.name].requires_grad_() for node in differentiable(of)]
+    total = module(batch).total
+    found = [None] * len(leaves)
+    if total.requires_grad:
+        found = torch.autograd.grad(total.sum(), leaves, allow_unused=True)
+    grads = [np.zeros(x.shape) if g is None else g.numpy() for x, g in zip(leaves, found, strict=True)]
+    return [total.detach().numpy(), *grads]
 
 
 def _in_dims(state: Oracle, node: ir.Input, gradient: Node) -> Array:

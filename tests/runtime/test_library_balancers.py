@@ -20,10 +20,10 @@ AT = {
 }
 
 
-def compiled(name: str, **options: object) -> losslang.Objective:
+def compiled(name: str) -> losslang.Objective:
     call = f"{name}(wrt=pred)" if name in AT else name
     text = f"objective main(pred, target: real[b, d]): l1(pred, target) + 0.5*mse + 2*huber(delta=0.3) | {call}\n"
-    return losslang.compile(text, backend="eager", seed=0, **options)  # type: ignore[arg-type]
+    return losslang.compile(text, backend="eager", seed=0)
 
 
 def batch(step: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 import losslang
 from losslang import compiler
@@ -18,26 +17,16 @@ from losslang.ir import twins
 from losslang.passes import pipeline
 from losslang.runtime import functional
 from tests.passes.primitives import PRIMITIVES
-from tests.passes.programs import differentiable, objective, random_inputs, value_and_gradients
+from tests.passes.programs import objective, of_module, random_inputs, value_and_gradients
 
 NAMES = list(PRIMITIVES)
 _numbers = count()
 
 
-def tensors(inputs: dict[str, Any], dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
-    """The inputs of the oracle as leaves."""
-    found = {name: torch.from_numpy(np.array(x)) for name, x in inputs.items()}
-    return {n: x.to(dtype).requires_grad_() if x.is_floating_point() else x for n, x in found.items()}
-
-
-def run(module: Any, text: str, dtype: torch.dtype = torch.float64) -> list[np.ndarray[Any, Any]]:
+def run(module: Any, text: str) -> list[np.ndarray[Any, Any]]:
     """Total and gradients on the inputs that the oracle gets."""
     of = objective(text)
-    batch = tensors(random_inputs(of), dtype)
-    total = module(batch).total
-    total.sum().backward()
-    grads = [batch[node.name].grad for node in differentiable(of)]
-    return [total.detach().numpy(), *(np.asarray(0.0) if g is None else g.numpy() for g in grads)]
+    return of_module(module, of, random_inputs(of))
 
 
 def assert_close(found: list[np.ndarray[Any, Any]], wanted: list[np.ndarray[Any, Any]], tolerance: float) -> None:

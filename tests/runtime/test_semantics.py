@@ -17,7 +17,7 @@ import losslang
 from losslang import LosslangError
 from losslang.ir import nodes as ir
 from losslang.passes import pipeline
-from tests.passes.programs import as_total, differentiable, objective, value_and_gradients
+from tests.passes.programs import as_total, differentiable, objective, of_module, value_and_gradients
 
 INF, NAN = math.inf, math.nan
 Array = NDArray[Any]
@@ -37,7 +37,7 @@ def means(text: str, **inputs: Any) -> tuple[Array, dict[str, Array]]:
     finite = all(np.all(np.isfinite(x)) for x in given.values())
     result, *ways = [
         value_and_gradients(planned.total, of, given),
-        _compiled(text, given, names),
+        of_module(losslang.compile(text, backend="eager", allow=MEANT), of, given),
         *([value_and_gradients(as_total(of), of, given)] if finite else []),
     ]
     for found in ways:
@@ -46,16 +46,8 @@ def means(text: str, **inputs: Any) -> tuple[Array, dict[str, Array]]:
     return result[0], dict(zip(names, result[1:], strict=True))
 
 
-def _compiled(text: str, given: dict[str, Array], names: list[str]) -> list[Array]:
-    batch = {name: torch.from_numpy(np.array(x)) for name, x in given.items()}
-    leaves = [batch[name].requires_grad_() for name in names]
-    meant = ("LL0802", "LL0813")  # a count has no gradient, a mask may exclude all
-    total = losslang.compile(text, backend="eager", allow=meant)(batch).total
-    found = [None] * len(leaves)
-    if total.requires_grad:
-        found = torch.autograd.grad(total.sum(), leaves, allow_unused=True)
-    grads = [np.zeros(x.shape) if g is None else g.numpy() for x, g in zip(leaves, found, strict=True)]
-    return [total.detach().numpy(), *grads]
+MEANT = ("LL0802", "LL0813")
+"""A count has no gradient, a mask may exclude all."""
 
 
 def file(header: str, *lines: str, result: str = "") -> str:
