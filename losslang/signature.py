@@ -59,13 +59,8 @@ def signature(objective: ir.Objective, inputs: Sequence[ir.Input]) -> Signature:
 
     models = tuple(map(model, objective.models))
     places = {leaf: (held.name, place) for held in objective.lists for leaf, place in ir.leaves(held.items)}
-    lists = tuple((held.name, _counts(held.items)) for held in objective.lists)
+    lists = tuple((held.name, ir.counts(held.items)) for held in objective.lists)
     return Signature(tuple(map(spec, inputs)), models, lists)
-
-
-def _counts(nest: ir.Nest) -> tuple[int, ...]:
-    """How many elements there are at each level of a list."""
-    return () if isinstance(nest, str) else (len(nest), *_counts(nest[0]))
 
 
 def _ignored(objective: ir.Objective) -> dict[Node, dict[int, None]]:

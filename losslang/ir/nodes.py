@@ -393,6 +393,11 @@ class InputList:
     items: tuple[Nest, ...]
 
 
+def counts(nest: Nest) -> tuple[int, ...]:
+    """How many elements there are at each level of a list."""
+    return () if isinstance(nest, str) else (len(nest), *counts(nest[0]))
+
+
 def leaves(items: tuple[Nest, ...], place: tuple[int, ...] = ()) -> Iterator[tuple[str, tuple[int, ...]]]:
     """The inputs in a list of lists, each with its place."""
     for number, item in enumerate(items):

@@ -14,7 +14,7 @@ from typing import Any
 from losslang.diagnostics import Edit, Label, LosslangError, error, nearest, renamed
 from losslang.ir import nodes as ir
 from losslang.ir.netspec import ALIASES, TAPS
-from losslang.ir.nodes import Nest, leaves
+from losslang.ir.nodes import Nest, counts, leaves
 from losslang.sema.elementwise import FUNCTIONS
 from losslang.sema.evaluate import is_builtin
 from losslang.sema.kinds import kind_of, label_axis
@@ -429,12 +429,7 @@ class Inputs:
                 first = items[0]
                 return [len(items), *(self._counts(first) if not isinstance(first, ast.Rest) else [])]
             case ast.Name(name=name) if name in self.frame.lists:
-                counts: list[int] = []
-                nest: Nest = self.frame.lists[name]
-                while not isinstance(nest, str):
-                    counts.append(len(nest))
-                    nest = nest[0]
-                return counts
+                return [*counts(self.frame.lists[name])]
             case _:
                 return []
 
