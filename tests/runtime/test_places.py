@@ -94,6 +94,18 @@ def test_a_failing_operation_is_told_by_its_term(backend: Any) -> None:
     assert isinstance(caught.value.__cause__, Exception) and not isinstance(caught.value.__cause__, LosslangError)
 
 
+def test_what_inductor_runs_as_it_is_tells_its_term_as_well(capfd: pytest.CaptureFixture[str]) -> None:
+    """A graph that calls a model is not compiled."""
+    header = "net: real[b, ...] -> real[b], a, b: image[b, c=3, h, w] in 0..1"
+    text = f"objective o({header}):\n    mse(net(a), 0) + (1 - ssim(a, b))\n"
+    objective = losslang.compile(text, backend="inductor")
+    with pytest.raises(LosslangError) as caught:
+        objective({**SMALL, "net": lambda x: x.flatten(1).sum(1)})
+    (found,) = caught.value.diagnostics
+    assert found.code == "LL0512" and "in the term 'ssim'" in found.message
+    assert capfd.readouterr().err == ""
+
+
 class Full(TorchFunctionMode):
     """No memory is left."""
 
